@@ -104,13 +104,10 @@ TEST_CASE("newton_schulz: gradients") {
                      [steps](const auto& x) { return newton_schulz(x[0], steps); });
     }
   }
-  GradientLimits limits;
-  limits.float32 = 1e-4;  // the quintic's slope at small singular values is 3.4445 a step
   for (const int steps : {1, 3, 5}) {
     for (const Shape& shape : {Shape{3, 3}, {2, 4}, {4, 2}}) {
-      check_gradient(
-          fmt::format("quintic newton_schulz {} {}", steps, shape), {Input(shape, -2, 2)},
-          [steps](const auto& x) { return newton_schulz(x[0], steps, 1e-6, kMuonQuintic); }, limits);
+      check_gradient(fmt::format("quintic newton_schulz {} {}", steps, shape), {Input(shape, -2, 2)},
+                     [steps](const auto& x) { return newton_schulz(x[0], steps, 1e-6, kMuonQuintic); });
     }
   }
   check_gradient("newton_schulz of rank 1", {matrix(3, 3, {1, 0, 0})},

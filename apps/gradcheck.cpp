@@ -1,0 +1,275 @@
+#include "apps/commands.h"
+#include "apps/gradcheck_targets.h"
+#include "apps/gradient_gain.h"
+#include "apps/options.h"
+#include "apps/progress.h"
+
+namespace orthoread {
+namespace {
+
+/// Columns of the table, by the name of a report's way.
+const std::pair<const char*, const char*> kColumns[] = {{"Dual", "Dual against backward"},
+                                                        {"Jacobian", "Jacobian"},
+                                                        {"differences", "differences"},
+                                                        {"twin", "twin"},
+                                                        {"Hessian", "symmetry of the Hessian"},
+                                                        {"of diff.", "Hessian by differences"},
+                                                        {"float32", "float32, in roundings of the inputs"}};
+
+Json to_json(const GradientReport& report) {
+  Json ways, inputs = Json::array();
+  for (const Way& way : report.ways) ways[way.name] = {{"worst", way.worst}, {"allowed", way.limit}};
+  for (const InputReport& input : report.inputs) {
+    Json worst = Json::array();
+    for (const EntryReport& entry : input.worst) {
+      worst.push_back({{"at", entry.at},
+                       {"analytic", entry.analytic},
+                       {"dual", entry.dual},
+                       {"differences", entry.difference},
+                       {"absolute", entry.absolute},
+                       {"relative", entry.relative}});
+    }
+    const auto order = [](const std::optional<double>& observed) { return observed ? Json(*observed) : Json(nullptr); };
+    inputs.push_back({{"name", input.name},
+                      {"shape", input.shape},
+                      {"largest", input.largest},
+                      {"compared", input.compared},
+                      {"dual", {{"median", input.dual_median}, {"most", input.dual_most}}},
+                      {"differences",
+                       {{"median", input.difference_median},
+                        {"most", input.difference_most},
+                        {"order_2_point", order(input.order2)},
+                        {"order_4_point", order(input.order4)}}},
+                      {"float32", input.float32},
+                      {"worst", worst}});
+  }
+  return {{"name", report.name}, {"verdict", name(report.verdict())}, {"ways", ways},
+          {"inputs", inputs},    {"failures", report.failures},       {"kinks", report.kinks}};
+}
+
+/// The worst of a way over many reports; nothing if none went it.
+std::optional<double> worst_of(const std::vector<GradientReport>& reports, const std::string& way_name) {
+  std::optional<double> worst;
+  for (const GradientReport& report : reports) {
+    for (const Way& way : report.ways)
+      if (way.name == way_name) worst = std::max(worst.value_or(0), way.worst);
+  }
+  return worst;
+}
+
+struct Gradcheck {
+  CommonOptions common;
+  std::vector<std::string> targets;
+  MatrixCase one;  // what is checked in depth
+  std::optional<int> ns_steps;
+  std::string out;  // of the gain's plot
+  const CLI::App* command = nullptr;
+
+  int run() {
+    common.apply();
+    std::vector<std::string> allowed = check_targets();
+    allowed.emplace_back("gain");
+    for (const std::string& target : targets) {
+      check(std::find(allowed.begin(), allowed.end(), target) != allowed.end(), "gradcheck: {} are allowed, not '{}'",
+            fmt::join(allowed, ", "), target);
+      check(target != "gain" || targets.size() == 1, "gradcheck: gain is asked for alone");
+    }
+    const std::string only = targets.size() == 1 ? targets[0] : "";
+    check_flags(only);
+    if (only == "gain") return show_gain();
+    const bool in_depth =
+        layer_checks().contains(only) || only == "model" || any_given(kNewtonSchulzFlags) || any_given(kReadFlags);
+    return in_depth ? check_one(only) : check_table(targets.empty() ? check_targets() : targets);
+  }
+
+ private:
+  using Flags = std::vector<const char*>;
+  inline static const Flags kNewtonSchulzFlags = {"--ns-steps", "--polynomial", "--width",
+                                                  "--rank",     "--condition",  "--scale"};
+  inline static const Flags kReadFlags = {"--ns-steps", "--read",      "--alpha", "--group-norm", "--width",
+                                          "--rank",     "--condition", "--scale", "--tokens"};
+
+  bool given(const char* flag) const { return command->count(flag) > 0; }
+  bool any_given(const Flags& flags) const {
+    return std::any_of(flags.begin(), flags.end(), [&](auto f) { return given(f); });
+  }
+
+  /// Each flag belongs to some targets, of which one must be named, and has its range.
+  void check_flags(const std::string& only) {
+    for (const Flags* flags : {&kNewtonSchulzFlags, &kReadFlags}) {
+      for (const char* flag : *flags) {
+        const auto has = [&](const Flags& all) { return std::count(all.begin(), all.end(), std::string(flag)) > 0; };
+        const bool fits = (only == "newton_schulz" && has(kNewtonSchulzFlags)) || (only == "read" && has(kReadFlags)) ||
+                          (only == "gain" && std::string(flag) == "--polynomial") ||
+                          (only == "model" && std::string(flag) == "--read");
+        check(fits || !given(flag), "{}: goes with {}, as the only target", flag,
+              std::string(flag) == "--read"                ? "read or model"
+              : std::string(flag) == "--polynomial"        ? "newton_schulz or gain"
+              : has(kNewtonSchulzFlags) && has(kReadFlags) ? "newton_schulz or read"
+                                                           : "read");
+      }
+    }
+    check(out.empty() || only == "gain", "--out: goes with gain, as the only target");
+    constexpr int64_t kWidest = 64, kLongest = 1024;
+    const auto in_range = [](const char* flag, auto value, auto low, auto high) {
+      check(low <= value && value <= high, "{}: from {} to {} is allowed, not {}", flag, low, high, value);
+    };
+    in_range("--width", one.width, int64_t{1}, kWidest);
+    if (!given("--rank")) one.rank = one.width;
+    in_range("--rank", one.rank, int64_t{1}, one.width);
+    in_range("--tokens", one.tokens, int64_t{1}, kLongest);
+    in_range("--condition", one.condition, 1.0, 1e16);
+    in_range("--scale", one.scale, 1e-30, 1e30);
+    in_range("--alpha", one.alpha, 0.0, 1.0);
+    check(one.polynomial == "cubic" || one.polynomial == "quintic",
+          "--polynomial: cubic and quintic are allowed, not '{}'", one.polynomial);
+    if (!ns_steps) return;
+    in_range("--ns-steps", *ns_steps, 0, kMostReadSteps);
+    check(!given("--read"), "--ns-steps: --read {} says how many already", one.read);
+    one.steps = *ns_steps;
+    one.read = fmt::format("ns{}", *ns_steps);
+  }
+
+  int show_gain() const {
+    const OddPolynomial step = one.polynomial == "quintic" ? kMuonQuintic : kCubic;
+    if (!out.empty()) plot_gains(out, step, one.seed);
+    const GainTable table({0.7, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-6, 0}, {0, 1, 2, 3, 5, 8, 10}, step,
+                          one.seed);
+    if (!common.json) {
+      fmt::print("{}", table.text());
+      return kDone;
+    }
+    Json rows = Json::array();
+    const auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json("infinity"); };
+    for (size_t i = 0; i < table.gains.size(); ++i) {
+      const double s = table.singular_values[i];
+      const auto line = [&](const std::string& read, const Gain& gain) {
+        rows.push_back({{"singular_value", s},
+                        {"read", read},
+                        {"turning", number(gain.turning)},
+                        {"stretching", gain.stretching}});
+      };
+      for (size_t j = 0; j < table.steps.size(); ++j) line(fmt::format("ns{}", table.steps[j]), table.gains[i][j]);
+      line("polar", polar_gain(s));
+    }
+    fmt::print("{}\n", Json{{"gains", rows}, {"polynomial", one.polynomial}}.dump(2));
+    return kDone;
+  }
+
+  /// One check, with everything that it found.
+  int check_one(const std::string& target) const {
+    const GradientReport report = target == "newton_schulz" ? check_newton_schulz(one)
+                                  : target == "read"        ? check_read(one)
+                                  : target == "model"       ? check_model(MemoryRead::parse(one.read), one.seed)
+                                                            : layer_checks().at(target)(one.seed);
+    if (common.json) {
+      Json document = to_json(report);
+      document["seed"] = one.seed;
+      document["passed"] = report.passed();
+      fmt::print("{}\n", document.dump(2));
+    } else {
+      fmt::print("{}", to_text(report));
+    }
+    return report.passed() ? kDone : kFailed;
+  }
+
+  /// Many checks, a row for each kind.
+  int check_table(const std::vector<std::string>& names) const {
+    std::vector<CheckGroup> groups;
+    for (const std::string& target : names) {
+      for (CheckGroup& group : check_groups(target, one.seed)) groups.push_back(std::move(group));
+    }
+    if (!common.json) print_heading();
+    Progress progress("gradcheck", 0, static_cast<int64_t>(groups.size()), common.quiet);
+    Json rows = Json::array(), failures = Json::array();
+    int64_t checks = 0, failed = 0, done = 0;
+    for (const CheckGroup& group : groups) {
+      std::vector<GradientReport> reports;
+      int64_t right = 0;
+      for (const auto& check : group.checks) {
+        const GradientReport& report = reports.emplace_back(check());
+        right += report.passed() ? 1 : 0;
+        for (const std::vector<std::string>* lines : {&report.failures, &report.kinks})
+          for (const std::string& line : *lines) failures.push_back(line);
+      }
+      const auto all = static_cast<int64_t>(reports.size());
+      checks += all, failed += all - right;
+      Json row = {{"target", group.target}, {"name", group.name}, {"checks", all}, {"right", right}};
+      for (const auto& [title, way] : kColumns)
+        if (const auto worst = worst_of(reports, way)) row["worst"][way] = *worst;
+      if (!common.json) print_row(group, all, right, reports);
+      rows.push_back(std::move(row));
+      progress.update(++done, group.target + " " + group.name);
+    }
+    if (common.json) {
+      fmt::print("{}\n", Json{{"passed", failed == 0},
+                              {"checks", checks},
+                              {"failed", failed},
+                              {"seed", one.seed},
+                              {"rows", rows},
+                              {"failures", failures}}
+                             .dump(2));
+    } else {
+      fmt::print("\n");
+      for (const Json& line : failures) fmt::print("{}\n", line.get<std::string>());
+      fmt::print("{} of {} checks right\n", checks - failed, checks);
+    }
+    return failed == 0 ? kDone : kFailed;
+  }
+
+  static void print_heading() {
+    fmt::print("{:<18}{:<26}{:>8}", "worst errors", "", "right");
+    for (const auto& [title, way] : kColumns) fmt::print("{:>12}", title);
+    const GradientLimits limits;
+    fmt::print("\n{:<18}{:<26}{:>8}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0f}\n", "allowed", "",
+               "", limits.dual, limits.dual, limits.difference, kTwinLimit, 10 * limits.dual, limits.hessian,
+               limits.float32);
+  }
+
+  static void print_row(const CheckGroup& group, int64_t all, int64_t right,
+                        const std::vector<GradientReport>& reports) {
+    fmt::print("{:<18}{:<26}{:>8}", group.target, group.name, fmt::format("{}/{}", right, all));
+    for (const auto& [title, way] : kColumns) {
+      const auto worst = worst_of(reports, way);
+      fmt::print("{:>12}", !worst                       ? "-"
+                           : title == kColumns[6].first ? fmt::format("{:.1f}", *worst)
+                                                        : fmt::format("{:.1e}", *worst));
+    }
+    fmt::print("\n");
+    std::fflush(stdout);
+  }
+};
+
+}  // namespace
+
+void add_gradcheck_command(CLI::App& program, int& exit_code) {
+  const auto check = std::make_shared<Gradcheck>();
+  CLI::App* command = program.add_subcommand("gradcheck", "Prove gradients: by Dual numbers, by differences, by twins");
+  check->command = command;
+  std::vector<std::string> targets = check_targets();
+  command->add_option("TARGET", check->targets, fmt::format("{}, or gain", fmt::join(targets, ", ")))
+      ->default_str("all but gain");
+  command->add_option("--seed", check->one.seed, "Of inputs, cotangents and directions")->capture_default_str();
+  command->add_option("--ns-steps", check->ns_steps, "Newton-Schulz steps, 0 to 10")->default_str("5");
+  command->add_option("--polynomial", check->one.polynomial, "Of newton_schulz and gain: cubic or quintic")
+      ->capture_default_str();
+  command->add_option("--read", check->one.read, "Of read and model: raw or ns<k>")->capture_default_str();
+  command->add_option("--alpha", check->one.alpha, "Of read: share of the orthogonalized memory")
+      ->capture_default_str();
+  command->add_flag("--group-norm", check->one.normed, "Of read: after the group norm");
+  command->add_option("--width", check->one.width, "Of the matrix, or of a head: 1 to 64")->capture_default_str();
+  command->add_option("--rank", check->one.rank, "Of the matrix, or of the memory's keys")->default_str("the width");
+  command->add_option("--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16")
+      ->capture_default_str();
+  command->add_option("--scale", check->one.scale, "Largest singular value")->capture_default_str();
+  command->add_option("--tokens", check->one.tokens, "Of read: 1 to 1024")->capture_default_str();
+  command->add_option("--out", check->out, "Of gain: an .svg or .png to plot");
+  check->common.add_to(*command);
+  command->footer(
+      "Without a target, and for newton_schulz or read without a flag of their own: a table. With one, or a layer's\n"
+      "name: one check in depth. gain: how much orthogonalization enlarges the gradient, by singular value.\n"
+      "Example:\n  orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7 --json");
+  command->callback([check, &exit_code] { exit_code = check->run(); });
+}
+
+}  // namespace orthoread

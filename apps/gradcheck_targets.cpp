@@ -1,0 +1,285 @@
+#include "apps/gradcheck_targets.h"
+
+#include "models/recall_model.h"
+#include "ops/check/numbers.h"
+#include "ops/conv.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/linear.h"
+#include "ops/mlstm.h"
+#include "ops/mlstm_composed.h"
+#include "ops/newton_schulz.h"
+#include "ops/norm.h"
+#include "ops/softmax.h"
+
+namespace orthoread {
+namespace {
+
+using Vectors = std::vector<std::vector<double>>;
+
+constexpr int64_t kHeads = 2;
+const double kConditions[] = {1, 1e4, 1e8}, kScales[] = {1e-8, 1, 1e8};
+
+/// `count` orthonormal vectors of `width` numbers: Gram-Schmidt of normal ones, twice each, which is enough.
+Vectors orthonormal(int64_t count, int64_t width, RandomStream& random) {
+  Vectors vectors;
+  while (static_cast<int64_t>(vectors.size()) < count) {
+    std::vector<double> v(static_cast<size_t>(width));
+    for (double& x : v) x = random.normal();
+    for (int round = 0; round < 2; ++round) {
+      for (const std::vector<double>& u : vectors) {
+        double along = 0;
+        for (size_t i = 0; i < v.size(); ++i) along += u[i] * v[i];
+        for (size_t i = 0; i < v.size(); ++i) v[i] -= along * u[i];
+      }
+      double squares = 0;
+      for (const double x : v) squares += x * x;
+      for (double& x : v) x /= std::sqrt(squares);
+    }
+    vectors.push_back(std::move(v));
+  }
+  return vectors;
+}
+
+/// The i-th of `rank` singular values, falling from `scale` to scale / condition by equal factors.
+double singular_value(const MatrixCase& matrix, int64_t i) {
+  const double share = matrix.rank > 1 ? static_cast<double>(i) / static_cast<double>(matrix.rank - 1) : 0;
+  return matrix.scale * std::pow(matrix.condition, -share);
+}
+
+/// sum_i s_i u_i v_i^T
+Array<double> matrix_of(const MatrixCase& matrix) {
+  RandomStream random(matrix.seed);
+  const Vectors u = orthonormal(matrix.rank, matrix.width, random), v = orthonormal(matrix.rank, matrix.width, random);
+  Array<double> x({matrix.width, matrix.width});
+  double* to = x.edit();
+  for (int64_t i = 0; i < matrix.rank; ++i) {
+    const std::vector<double>&ui = u[static_cast<size_t>(i)], &vi = v[static_cast<size_t>(i)];
+    for (size_t row = 0; row < ui.size(); ++row) {
+      for (size_t column = 0; column < vi.size(); ++column)
+        to[row * vi.size() + column] += singular_value(matrix, i) * ui[row] * vi[column];
+    }
+  }
+  return x;
+}
+
+/// Query, key, value, input gate and log forget gate of one sequence: in each head, token t writes one of `rank`
+/// orthonormal keys, in turn, with a normal value whose size is the key's singular value.
+std::vector<Input> memory_of(const MatrixCase& memory) {
+  RandomStream random(memory.seed);
+  const int64_t d = memory.width, S = memory.tokens;
+  const auto normal = [&](Shape shape, double mean, double deviation) {
+    Array<double> x(std::move(shape));
+    double* to = x.edit();
+    for (int64_t i = 0; i < x.size(); ++i) to[i] = mean + deviation * random.normal();
+    return x;
+  };
+  Array<double> key({1, S, kHeads * d}), value = normal(key.shape(), 0, 1);
+  for (int64_t head = 0; head < kHeads; ++head) {
+    const Vectors keys = orthonormal(memory.rank, d, random);
+    for (int64_t t = 0; t < S; ++t) {
+      const int64_t at = (t * kHeads + head) * d, which = t % memory.rank;
+      std::copy(keys[static_cast<size_t>(which)].begin(), keys[static_cast<size_t>(which)].end(), key.edit() + at);
+      for (int64_t i = at; i < at + d; ++i) value.edit()[i] *= singular_value(memory, which);
+    }
+  }
+  return {{normal(key.shape(), 0, 1), "query"},
+          {key, "key"},
+          {value, "value"},
+          {normal({1, S, kHeads}, 0, 0.5), "input gate"},
+          {normal({1, S, kHeads}, -0.7, 0.2), "log forget gate"}};
+}
+
+/// Both reports as one: the failures and the ways of the second after those of the first.
+GradientReport joined(GradientReport report, const GradientReport& twin) {
+  report.failures.insert(report.failures.end(), twin.failures.begin(), twin.failures.end());
+  report.ways.insert(report.ways.end(), twin.ways.begin(), twin.ways.end());
+  return report;
+}
+
+/// Inputs uniform on [-2, 2).
+std::vector<Input> uniform(uint64_t seed, const std::vector<std::pair<const char*, Shape>>& named) {
+  std::vector<Input> inputs;
+  for (const auto& [name, shape] : named) inputs.emplace_back(uniform_array(shape, seed++), name);
+  return inputs;
+}
+
+}  // namespace
+
+GradientReport check_newton_schulz(const MatrixCase& matrix) {
+  const OddPolynomial step = matrix.polynomial == "quintic" ? kMuonQuintic : kCubic;
+  GradientLimits limits;
+  limits.seed = matrix.seed;
+  return gradient_report(
+      fmt::format("newton_schulz, {}, {} steps, width {}, rank {}, condition {:g}, scale {:g}", matrix.polynomial,
+                  matrix.steps, matrix.width, matrix.rank, matrix.condition, matrix.scale),
+      {{matrix_of(matrix), "matrix"}},
+      [&](const auto& x) { return newton_schulz(x[0], matrix.steps, kMemoryEps, step); }, limits);
+}
+
+GradientReport check_read(const MatrixCase& memory) {
+  MemoryRead read = MemoryRead::parse(memory.read);
+  read.alpha = read.orthogonalized ? memory.alpha : 0;
+  const Shape weight_shape = {kHeads * memory.width};
+  const auto finish = [&]<Real T>(const Tensor<T>& h) {
+    return memory.normed ? group_norm(h, Tensor<T>(Array<T>::filled(weight_shape, T(1))), kHeads) : h;
+  };
+  const Functions fused([&](const auto& x) { return finish(mlstm(x[0], x[1], x[2], x[3], x[4], read)); });
+  const Functions twin([&](const auto& x) { return finish(mlstm_composed(x[0], x[1], x[2], x[3], x[4], read)); });
+  const std::string name = fmt::format(
+      "read, {}{}, width {}, tokens {}, rank {}, condition {:g}, scale {:g}{}", read.name(),
+      read.alpha == 1 || !read.orthogonalized ? "" : fmt::format(" blended by {:g}", read.alpha), memory.width,
+      memory.tokens, memory.rank, memory.condition, memory.scale, memory.normed ? ", after the group norm" : "");
+  GradientLimits limits;
+  limits.seed = memory.seed;
+  const std::vector<Input> inputs = memory_of(memory);
+  return joined(gradient_report(name, inputs, fused, limits),
+                twin_report(name, inputs, fused, twin, kTwinLimit, limits));
+}
+
+GradientReport check_model(const MemoryRead& read, uint64_t seed) {
+  RecallModelConfig config;
+  config.vocab_size = 5;
+  config.dim = 4;
+  config.heads = 8;
+  config.proj_factor = 1;
+  config.read = read;
+  RecallModel<double> start(config, RandomStream(seed));
+  std::vector<Input> inputs;
+  RandomStream noise(seed + 1);  // moves what starts at 0 or 1 to a place where nothing vanishes
+  for (const auto& [name, tensor] : start.parameters()) {
+    for (int64_t i = 0; i < tensor->value().size(); ++i) tensor->edit()[i] += 0.1 * noise.normal();
+    inputs.emplace_back(tensor->value(), name);
+  }
+  const Array<int64_t> tokens({2, 4}, {0, 3, 2, 0, 4, 4, 1, 4}), targets({2, 4}, {3, 2, kIgnored, 3, 4, 1, 4, 0});
+  return gradient_report("model, " + read.name(), inputs, [&]<Real T>(const std::vector<Tensor<T>>& x) {
+    RecallModel<T> model(config, RandomStream(0));
+    const Parameters<T> parameters = model.parameters();
+    for (size_t i = 0; i < x.size(); ++i) *parameters[i].tensor = x[i];
+    return cross_entropy(model.forward(tokens), targets);
+  });
+}
+
+const std::map<std::string, std::function<GradientReport(uint64_t)>>& layer_checks() {
+  static const std::map<std::string, std::function<GradientReport(uint64_t)>> checks = {
+      {"linear",
+       [](uint64_t seed) {
+         return gradient_report("linear", uniform(seed, {{"x", {2, 3, 5}}, {"weight", {4, 5}}, {"bias", {4}}}),
+                                [](const auto& x) { return linear(x[0], x[1], x[2]); });
+       }},
+      {"blockwise_linear",
+       [](uint64_t seed) {
+         return gradient_report("blockwise_linear", uniform(seed, {{"x", {2, 3, 8}}, {"weight", {2, 4, 4}}}),
+                                [](const auto& x) { return blockwise_linear(x[0], x[1]); });
+       }},
+      {"embedding",
+       [](uint64_t seed) {
+         return gradient_report("embedding", uniform(seed, {{"weight", {5, 3}}}), [](const auto& x) {
+           return embedding(x[0], Array<int64_t>({2, 3}, {0, 3, 3, 4, 0, 3}));
+         });
+       }},
+      {"causal_conv_silu",
+       [](uint64_t seed) {
+         const Functions fused([](const auto& x) { return causal_conv_silu(x[0], x[1], x[2]); });
+         const auto inputs = uniform(seed, {{"x", {2, 5, 3}}, {"weight", {3, 1, 4}}, {"bias", {3}}});
+         return joined(gradient_report("causal_conv_silu", inputs, fused),
+                       twin_report("causal_conv_silu", inputs, fused,
+                                   [](const auto& x) { return silu(causal_conv(x[0], x[1], x[2])); }));
+       }},
+      {"layer_norm",
+       [](uint64_t seed) {
+         return gradient_report("layer_norm", uniform(seed, {{"x", {3, 6}}, {"weight", {6}}}),
+                                [](const auto& x) { return layer_norm(x[0], x[1]); });
+       }},
+      {"group_norm",
+       [](uint64_t seed) {
+         return gradient_report("group_norm", uniform(seed, {{"x", {3, 6}}, {"weight", {6}}}),
+                                [](const auto& x) { return group_norm(x[0], x[1], 2); });
+       }},
+      {"gated_norm",
+       [](uint64_t seed) {
+         const Functions fused([](const auto& x) { return gated_norm(x[0], x[1], 2, x[2], x[3], x[4]); });
+         const auto inputs =
+             uniform(seed, {{"x", {3, 6}}, {"weight", {6}}, {"skip", {6}}, {"c", {3, 6}}, {"z", {3, 6}}});
+         return joined(gradient_report("gated_norm", inputs, fused),
+                       twin_report("gated_norm", inputs, fused, [](const auto& x) {
+                         return (group_norm(x[0], x[1], 2) + x[2] * x[3]) * silu(x[4]);
+                       }));
+       }},
+      {"cross_entropy",
+       [](uint64_t seed) {
+         return gradient_report("cross_entropy", uniform(seed, {{"logits", {4, 5}}}), [](const auto& x) {
+           return cross_entropy(x[0], Array<int64_t>({4}, {0, kIgnored, 4, 2}));
+         });
+       }},
+  };
+  return checks;
+}
+
+std::vector<std::string> check_targets() {
+  std::vector<std::string> names = {"newton_schulz", "read"};
+  for (const auto& [name, check] : layer_checks()) names.push_back(name);
+  names.emplace_back("model");
+  return names;
+}
+
+std::vector<CheckGroup> check_groups(const std::string& target, uint64_t seed) {
+  std::vector<CheckGroup> groups;
+  if (target == "newton_schulz") {
+    for (const std::string polynomial : {"cubic", "quintic"}) {
+      for (int steps = 0; steps <= kMostReadSteps; ++steps) {
+        CheckGroup& group = groups.emplace_back(target, fmt::format("{}, {} steps", polynomial, steps));
+        for (int64_t rank = 1; rank <= MatrixCase().width; ++rank) {
+          for (const double condition : kConditions) {
+            if (rank == 1 && condition != 1) continue;
+            for (const double scale : kScales) {
+              group.checks.emplace_back([=] {
+                return check_newton_schulz({.polynomial = polynomial,
+                                            .steps = steps,
+                                            .rank = rank,
+                                            .condition = condition,
+                                            .scale = scale,
+                                            .seed = seed});
+              });
+            }
+          }
+        }
+      }
+    }
+    return groups;
+  }
+  if (target == "read") {
+    for (const bool normed : {false, true}) {
+      std::vector<std::pair<std::string, double>> reads = {{"raw", 1}};
+      for (int steps = 0; steps <= kMostReadSteps; ++steps) reads.emplace_back(fmt::format("ns{}", steps), 1);
+      reads.insert(reads.end(), {{"ns5", 0.7}, {"ns5", 0.3}, {"ns2", 0}});
+      for (const auto& [read, alpha] : reads) {
+        CheckGroup& group = groups.emplace_back(
+            target, fmt::format("{}{}{}", read, alpha == 1 ? "" : fmt::format(" blended by {:g}", alpha),
+                                normed ? ", group norm" : ""));
+        for (const auto& [rank, condition, scale] :
+             {std::tuple{1, 1., 1.}, {3, 1., 1.}, {5, 1., 1.}, {5, 1e4, 1.}, {5, 1e8, 1.}, {3, 1., 1e-8}}) {
+          group.checks.emplace_back([=, read = read, alpha = alpha, rank = rank, condition = condition, scale = scale] {
+            return check_read({.read = read,
+                               .alpha = alpha,
+                               .normed = normed,
+                               .rank = rank,
+                               .condition = condition,
+                               .scale = scale,
+                               .seed = seed});
+          });
+        }
+      }
+    }
+    return groups;
+  }
+  if (target == "model") {
+    for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)})
+      groups.push_back({target, read.name(), {[=] { return check_model(read, seed); }}});
+    return groups;
+  }
+  groups.push_back({target, "", {[target, seed] { return layer_checks().at(target)(seed); }}});
+  return groups;
+}
+
+}  // namespace orthoread

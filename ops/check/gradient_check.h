@@ -1,0 +1,125 @@
+// Is a gradient right? One line for each op:
+//
+//   GradientReport report = gradient_report("softplus", {{3, 4}}, [](const auto& x) { return softplus(x[0]); });
+//
+// The function runs on float, double and Dual tensors. With L = <v, f(x)> for a random cotangent v (a plain sum would
+// hide, for one, the whole backward of softmax), it is checked that
+//   - Dual and backward agree: <v, J u> = <J^T v, u> for random u, to rounding, input by input; and, of small
+//   functions,
+//     the Jacobian entry by entry, its columns from Dual and its rows from backward;
+//   - central differences of L converge to the gradient, entry by entry: they know neither Dual nor backward;
+//   - an input's gradient has the same bits whichever of the other inputs need one;
+//   - one tensor in place of all inputs of a shape receives the sum of their gradients;
+//   - backward on Dual gives a symmetric Hessian, equal to differences of gradients;
+//   - a second run, and one on another number of threads, give the same bits;
+//   - float's value and gradients are as near to double's as rounding the inputs to float would leave them, times a
+//   few.
+// A NaN or an infinity anywhere is a failure. Where a function has a kink, its gradient is neither right nor wrong: the
+// report says "kink", and the caller chooses inputs on either side of it.
+#pragma once
+
+#include "core/tensor.h"
+
+#include <optional>
+#include <string>
+
+namespace orthoread {
+
+/// An input of a checked function: numbers drawn uniformly from a range, or given ones.
+struct Input {
+  Input(std::initializer_list<int64_t> sizes) : Input(Shape(sizes), -2, 2) {}
+  Input(Shape sizes, double low_, double high_) : shape(std::move(sizes)), low(low_), high(high_) {}
+  Input(Array<double> numbers, std::string name_ = "")
+      : shape(numbers.shape()), given(std::move(numbers)), name(std::move(name_)) {}
+
+  Shape shape;
+  double low = 0, high = 0;
+  Array<double> given = {};
+  std::string name = {};  // "input 0" and so on where it is empty
+};
+
+/// Errors that are allowed, and how much is looked at.
+struct GradientLimits {
+  double dual = 1e-12;       // of a sum, relative to the sum of its terms' absolute values
+  double difference = 1e-6;  // of a gradient's entry, relative to the largest one
+  double hessian = 1e-5;     // the same for the Hessian times a vector, against a difference of gradients
+  double float32 = 16;       // of float, in errors that rounding all inputs to float would make
+  int64_t entries = 24;      // of an input whose partial derivatives are taken one by one
+  int64_t jacobian = 64;     // inputs and outputs of a function, all together, whose Jacobian is taken entry by entry
+  uint64_t seed = 1;         // of inputs, cotangents and directions
+};
+
+template <Real T>
+using Function = std::function<Tensor<T>(const std::vector<Tensor<T>>& inputs)>;
+
+/// The same function on the three kinds of number.
+struct Functions {
+  Function<float> f32;
+  Function<double> f64;
+  Function<Dual> dual;
+
+  template <class F>
+  Functions(F f) : f32(f), f64(f), dual(f) {}
+};
+
+/// One partial derivative: by backward, by Dual, and by differences.
+struct EntryReport {
+  std::string at;  // "[1, 2]"
+  double analytic, dual, difference;
+  double absolute, relative;  // error of backward against Dual
+};
+
+/// The gradient of one input, the entries that were compared one by one. Errors are relative to the largest entry, or,
+/// of a gradient that cancels out, to the one that it would have if a tenth of the function's did not.
+struct InputReport {
+  std::string name;
+  Shape shape;
+  double largest = 0;                                 // entry of the gradient
+  int64_t compared = 0;                               // entries
+  double dual_median = 0, dual_most = 0;              // error of backward against Dual
+  double difference_median = 0, difference_most = 0;  // against differences
+  std::optional<double> order2 = {}, order4 = {};     // observed of the 2- and 4-point differences: 2 and 4, unless
+                                                      // only rounding is left to be seen
+  double float32 = 0;                                 // error of float, in those of rounding the inputs
+  std::vector<EntryReport> worst = {};                // the three largest errors against Dual
+};
+
+/// One way of checking: the worst error that it found, and what was allowed.
+struct Way {
+  std::string name;
+  double worst, limit;
+};
+
+struct GradientReport {
+  enum class Verdict { right, kink, wrong };
+
+  std::string name;
+  std::vector<Way> ways = {};  // that were gone
+  std::vector<InputReport> inputs = {};
+  /// What is wrong, one line each, which names the function, the input, the entry, the gradient that backward computed
+  /// (analytic) and what it should be (numeric). None if all is well.
+  std::vector<std::string> failures = {};
+  /// Entries at a kink, one line each.
+  std::vector<std::string> kinks = {};
+
+  Verdict verdict() const {
+    return !failures.empty() ? Verdict::wrong : !kinks.empty() ? Verdict::kink : Verdict::right;
+  }
+  bool passed() const { return verdict() == Verdict::right; }
+};
+
+/// Checks the gradients of f at these inputs. Whatever f throws is a failure.
+GradientReport gradient_report(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
+                               const GradientLimits& limits = {});
+
+/// Compares a fused function with its twin composed of other ops: the value and every gradient under a random
+/// cotangent, in float64 (allowed: `limit`, relative to the largest entry) and, as the ratio of their errors against
+/// float64, in float32 (allowed: limits.float32).
+GradientReport twin_report(const std::string& name, const std::vector<Input>& inputs, const Functions& fused,
+                           const Functions& composed, double limit = 1e-13, const GradientLimits& limits = {});
+
+/// For a person: the verdict, each way's worst error, a table of the inputs with their worst entries.
+std::string to_text(const GradientReport& report);
+const char* name(GradientReport::Verdict verdict);
+
+}  // namespace orthoread

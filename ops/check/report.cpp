@@ -1,0 +1,51 @@
+#include "ops/check/gradient_check.h"
+
+namespace orthoread {
+namespace {
+
+std::string order(const std::optional<double>& observed) { return observed ? fmt::format("{:.1f}", *observed) : "-"; }
+
+}  // namespace
+
+const char* name(GradientReport::Verdict verdict) {
+  switch (verdict) {
+    case GradientReport::Verdict::right:
+      return "right";
+    case GradientReport::Verdict::kink:
+      return "kink";
+    case GradientReport::Verdict::wrong:
+      break;
+  }
+  return "wrong";
+}
+
+std::string to_text(const GradientReport& report) {
+  std::string text = fmt::format("{}: {}\n", report.name, name(report.verdict()));
+  for (const std::vector<std::string>* lines : {&report.failures, &report.kinks}) {
+    for (const std::string& line : *lines) text += fmt::format("  {}\n", line);
+  }
+  text += fmt::format("\n{:<36}{:>10}{:>10}\n", "way", "worst", "allowed");
+  for (const Way& way : report.ways) text += fmt::format("{:<36}{:>10.1e}{:>10.0e}\n", way.name, way.worst, way.limit);
+
+  text += fmt::format("\n{:<28}{:<14}{:>9}{:>8}  {:>18}  {:>18}  {:>11}{:>8}\n", "", "", "largest", "entries",
+                      "against Dual", "differences", "orders", "float32");
+  text += fmt::format("{:<28}{:<14}{:>9}{:>8}  {:>9}{:>9}  {:>9}{:>9}  {:>11}{:>8}\n", "input", "shape", "gradient",
+                      "tried", "median", "most", "median", "most", "2- and 4-pt", "ratio");
+  for (const InputReport& input : report.inputs) {
+    text += fmt::format("{:<28}{:<14}{:>9.2g}{:>8}  {:>9.1e}{:>9.1e}  {:>9.1e}{:>9.1e}  {:>6}{:>5}{:>8.1f}\n",
+                        input.name, fmt::format("{}", input.shape), input.largest, input.compared, input.dual_median,
+                        input.dual_most, input.difference_median, input.difference_most, order(input.order2),
+                        order(input.order4), input.float32);
+  }
+  text += fmt::format("\n{:<28}{:<14}{:>24}{:>24}{:>24}{:>10}{:>10}\n", "worst entries", "at", "backward", "Dual",
+                      "differences", "absolute", "relative");
+  for (const InputReport& input : report.inputs) {
+    for (const EntryReport& entry : input.worst) {
+      text += fmt::format("{:<28}{:<14}{:>24.16g}{:>24.16g}{:>24.16g}{:>10.1e}{:>10.1e}\n", input.name, entry.at,
+                          entry.analytic, entry.dual, entry.difference, entry.absolute, entry.relative);
+    }
+  }
+  return text;
+}
+
+}  // namespace orthoread
