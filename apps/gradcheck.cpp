@@ -10,10 +10,10 @@ namespace {
 /// Columns of the table, by the name of a report's way.
 const std::pair<const char*, const char*> kColumns[] = {{"Dual", "Dual against backward"},
                                                         {"Jacobian", "Jacobian"},
-                                                        {"differences", "differences"},
+                                                        {"differ.", "differences"},
                                                         {"twin", "twin"},
                                                         {"Hessian", "symmetry of the Hessian"},
-                                                        {"of diff.", "Hessian by differences"},
+                                                        {"differ.", "Hessian by differences"},
                                                         {"float32", "float32, in roundings of the inputs"}};
 
 Json to_json(const GradientReport& report) {
@@ -211,29 +211,33 @@ struct Gradcheck {
                              .dump(2));
     } else {
       fmt::print("\n");
-      for (const Json& line : failures) fmt::print("{}\n", line.get<std::string>());
+      constexpr size_t kMostLines = 20;
+      for (size_t i = 0; i < std::min(failures.size(), kMostLines); ++i)
+        fmt::print("{}\n", failures[i].get<std::string>());
+      if (failures.size() > kMostLines)
+        fmt::print("… and {} more: --json has them all\n", failures.size() - kMostLines);
       fmt::print("{} of {} checks right\n", checks - failed, checks);
     }
     return failed == 0 ? kDone : kFailed;
   }
 
   static void print_heading() {
-    fmt::print("{:<18}{:<26}{:>8}", "worst errors", "", "right");
-    for (const auto& [title, way] : kColumns) fmt::print("{:>12}", title);
+    fmt::print("{:<18}{:<30}{:>7}", "worst errors", "", "right");
+    for (const auto& [title, way] : kColumns) fmt::print("{:>10}", title);
     const GradientLimits limits;
-    fmt::print("\n{:<18}{:<26}{:>8}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0e}{:>12.0f}\n", "allowed", "",
+    fmt::print("\n{:<18}{:<30}{:>7}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0f}\n", "allowed", "",
                "", limits.dual, limits.dual, limits.difference, kTwinLimit, 10 * limits.dual, limits.hessian,
                limits.float32);
   }
 
   static void print_row(const CheckGroup& group, int64_t all, int64_t right,
                         const std::vector<GradientReport>& reports) {
-    fmt::print("{:<18}{:<26}{:>8}", group.target, group.name, fmt::format("{}/{}", right, all));
+    fmt::print("{:<18}{:<30}{:>7}", group.target, group.name, fmt::format("{}/{}", right, all));
     for (const auto& [title, way] : kColumns) {
       const auto worst = worst_of(reports, way);
-      fmt::print("{:>12}", !worst                       ? "-"
-                           : title == kColumns[6].first ? fmt::format("{:.1f}", *worst)
-                                                        : fmt::format("{:.1e}", *worst));
+      fmt::print("{:>10}", !worst                      ? "-"
+                           : way == kColumns[6].second ? fmt::format("{:.1f}", *worst)
+                                                       : fmt::format("{:.1e}", *worst));
     }
     fmt::print("\n");
     std::fflush(stdout);

@@ -96,7 +96,7 @@ void plot_gains(const std::string& path, OddPolynomial step, uint64_t seed) {
   for (double s = kLargest; s > 0.9e-4; s /= 1.1) singular_values.push_back(s);
   const GainTable table(std::move(singular_values), {0, 1, 3, 5, 8, 10}, step, seed);
   std::string script =
-      "set logscale xy\nset grid\nset key top right\n"
+      "set logscale xy\nset grid\nset key outside right\n"
       "set xlabel 'a pair of singular values of C, relative to |C|'\n"
       "set ylabel 'gain of a turning cotangent'\n"
       "set title 'The gradient before orthogonalization over the one after it'\n"

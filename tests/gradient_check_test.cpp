@@ -288,8 +288,8 @@ TEST_CASE("differences: a step relative to the scale, a kink, a jump, a slope th
   };
   // sin(1e5 t) / 1e5 at scale 1e-5: a fixed step of 1e-6 would be off by .2 %
   CHECK(verdict([](double t) { return std::sin(1e5 * t) / 1e5; }, 1, 1e-5, 1) == Slope::Verdict::agrees);
-  for (const double where : {-0.9, -0.1, 0.0, 0.2, 0.5, 0.7}) {  // of the finest step
-    const double at = where * 0x1p-21;
+  for (const double where : {-0.9, -0.1, 0.0, 0.2, 0.5, 0.7}) {  // of the finest steps
+    const double at = where * 0x1p-26;
     const auto bent = [at](double t) { return std::max(t, at) - std::max(0.0, at); };
     CAPTURE(where);
     CHECK(verdict(bent, where < 0 ? 1 : 0, 1, 1) == Slope::Verdict::kink);

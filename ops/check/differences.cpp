@@ -7,7 +7,11 @@ namespace orthoread {
 namespace {
 
 constexpr int kHalvings = 3;
+constexpr int kExponents[] = {-5, -10, -14, -18, -22, -26};  // of the largest steps tried, relative to the scale
 constexpr double kCoarseKink = 1e-3;  // bends that do not halve, relative: more is not called smooth at coarse steps
+// From one exponent to the next, steps 16 times smaller, the kink() of a smooth function falls by 16^3.
+constexpr double kFall = 1. / 16;
+constexpr double kWell = 1. / 16;  // of the error that is allowed: below it no finer steps are tried
 
 /// Differences at steps h, h/2, h/4, h/8.
 struct Ladder {
@@ -38,33 +42,37 @@ struct Ladder {
 }  // namespace
 
 Slope compare_slope(const std::function<double(double)>& f, double analytic, double scale, const SlopeLimits& limits) {
-  Slope slope;
+  Slope best, slope;
+  double best_share = 0, kink_before = 0;
   const double start = std::exp2(std::round(std::log2(scale)));  // powers of two: few steps are rounded
-  for (const int exponent : {-5, -10, -18}) {
+  for (const int exponent : kExponents) {
     slope.step = std::ldexp(start, exponent);
     const Ladder at(f, slope.step);
     slope.numeric = at.four[2], slope.left = at.left, slope.right = at.right;
     const double unit = std::max(limits.unit, std::abs(slope.numeric)), rounding = 8 * limits.noise / at.finest;
-    const double allowed = limits.relative * unit + rounding;
-    slope.allowed = allowed;
+    slope.allowed = limits.relative * unit + rounding;
     if (!std::isfinite(at.kink())) continue;  // f may not be defined so far away
-    const bool finest = exponent == -18, converged = at.error() <= allowed;
-    const bool bent = at.kink() > (finest ? allowed : kCoarseKink * unit + rounding);
-    if (exponent == -5 && !bent) {
-      for (size_t j = 0; j < 2; ++j) {
-        slope.moves2[j] = std::abs(at.two[j] - at.two[j + 1]);
-        slope.moves4[j] = std::abs(at.four[j] - at.four[j + 1]);
-      }
-      if (!(slope.moves2[1] > rounding)) slope.moves2 = {};
-      if (!(slope.moves4[1] > rounding)) slope.moves4 = {};
+    const bool converged = at.error() <= slope.allowed;
+    const bool bent = at.kink() > (exponent == kExponents[0] ? kCoarseKink * unit + rounding : slope.allowed);
+    for (size_t j = 0; j < 2; ++j) {
+      slope.moves2[j] = std::abs(at.two[j] - at.two[j + 1]);
+      slope.moves4[j] = std::abs(at.four[j] - at.four[j + 1]);
     }
-    if (converged && !bent && std::abs(slope.numeric - analytic) <= allowed) {
+    if (!(slope.moves2[1] > rounding)) slope.moves2 = {};
+    if (!(slope.moves4[1] > rounding)) slope.moves4 = {};
+    const double share = std::abs(slope.numeric - analytic) / slope.allowed;
+    if (converged && !bent && share <= 1) {
       slope.verdict = Slope::Verdict::agrees;
-      break;
+      if (best.verdict != Slope::Verdict::agrees || share < best_share) best = slope, best_share = share;
+      if (share <= kWell) break;
+      continue;
     }
-    slope.verdict = bent ? Slope::Verdict::kink : converged ? Slope::Verdict::disagrees : Slope::Verdict::rough;
+    slope.verdict = bent && at.kink() > kink_before * kFall ? Slope::Verdict::kink
+                    : bent || !converged                    ? Slope::Verdict::rough
+                                                            : Slope::Verdict::disagrees;
+    kink_before = at.kink();
   }
-  return slope;
+  return best.verdict == Slope::Verdict::agrees ? best : slope;
 }
 
 }  // namespace orthoread

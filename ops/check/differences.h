@@ -35,13 +35,13 @@ struct Slope {
   double allowed = 0;          // error of it
   double step = 0;             // the largest of them
   double left = 0, right = 0;  // one-sided slopes at `step`
-  /// How much the 2- and the 4-point formula moved in the first and in the second halving of the coarsest steps; zeros
-  /// where there is a kink within them or where only rounding moved them.
+  /// How much the 2- and the 4-point formula moved in the first and in the second halving of those steps; zeros where
+  /// only rounding moved them.
   std::array<double, 2> moves2 = {}, moves4 = {};
 };
 
 /// Compares f'(0) with `analytic`. f(0) must be 0; scale is the size of what f's argument is added to: steps begin at
-/// scale / 32 and shrink to scale / 2^21 as long as the differences do not agree.
+/// scale / 32 and shrink to scale / 2^29 as long as the differences do not agree.
 Slope compare_slope(const std::function<double(double)>& f, double analytic, double scale, const SlopeLimits& limits);
 
 }  // namespace orthoread

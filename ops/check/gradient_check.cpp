@@ -132,6 +132,21 @@ struct Pass {
   Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v) : Pass(f, x, v, Want(x.size(), true)) {}
 };
 
+/// How far the gradients and, last, the output move if every input and the cotangent is rounded to float: the most of
+/// a few random roundings.
+std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
+                                      const Array<double>& y, const Arrays& grads, RandomStream& random) {
+  std::vector<double> moves(x.size() + 1);
+  for (int n = 0; n < kRoundings; ++n) {
+    Arrays near_by;
+    for (const Array<double>& input : x) near_by.push_back(rounded(input, random));
+    const Pass<double> pass(f, near_by, rounded(v, random));
+    for (size_t i = 0; i < x.size(); ++i) moves[i] = std::max(moves[i], largest(moved(pass.grads[i], grads[i], -1)));
+    moves.back() = std::max(moves.back(), largest(moved(pass.y, y, -1)));
+  }
+  return moves;
+}
+
 /// Sets the number of threads and, at the end, sets it back.
 class WithThreads {
  public:
@@ -329,20 +344,20 @@ class Checker {
     return compare_slope(rise, grads_[i].data()[k], scale_[i], limits);
   }
 
-  /// The entries that are looked at one by one: all of a small input, else a random choice.
+  /// The entries that are looked at one by one: all of a small input, else one from each of as many equal parts.
   std::vector<int64_t> chosen(int64_t size) {
+    const int64_t count = std::min(size, limits_.entries);
     std::vector<int64_t> entries;
-    for (int64_t k = 0; k < std::min(size, limits_.entries); ++k) {
-      entries.push_back(size <= limits_.entries ? k
-                                                : static_cast<int64_t>(random_.uniform() * static_cast<double>(size)));
+    for (int64_t k = 0; k < count; ++k) {
+      const int64_t begin = k * size / count, end = (k + 1) * size / count;
+      entries.push_back(begin + static_cast<int64_t>(random_.uniform() * static_cast<double>(end - begin)));
     }
     return entries;
   }
 
   void check_entries(size_t i) {
     InputReport& input = report_.inputs[i];
-    std::vector<double> by_dual, by_differences;
-    std::array<double, 2> moves2 = {}, moves4 = {};
+    std::vector<double> by_dual, by_differences, orders2, orders4;
     bool failed = false;
     for (const int64_t k : chosen(x_[i].size())) {
       const Slope numeric = slope(i, k);
@@ -370,14 +385,15 @@ class Checker {
       by_differences.push_back(relative(std::abs(analytic - numeric.numeric), unit_of(i)));
       seen(limits_.difference * relative(std::abs(analytic - numeric.numeric), numeric.allowed));
       input.worst.push_back(entry);
-      for (size_t j = 0; j < 2; ++j) moves2[j] += numeric.moves2[j], moves4[j] += numeric.moves4[j];
+      if (numeric.moves2[1] > 0) orders2.push_back(std::log2(numeric.moves2[0] / numeric.moves2[1]));
+      if (numeric.moves4[1] > 0) orders4.push_back(std::log2(numeric.moves4[0] / numeric.moves4[1]));
     }
     input.compared = static_cast<int64_t>(by_dual.size());
     input.dual_median = median(by_dual), input.difference_median = median(by_differences);
     for (const double error : by_dual) input.dual_most = std::max(input.dual_most, error);
     for (const double error : by_differences) input.difference_most = std::max(input.difference_most, error);
-    if (moves2[1] > 0) input.order2 = std::log2(moves2[0] / moves2[1]);
-    if (moves4[1] > 0) input.order4 = std::log2(moves4[0] / moves4[1]);
+    if (!orders2.empty()) input.order2 = median(orders2);
+    if (!orders4.empty()) input.order4 = median(orders4);
     std::stable_sort(input.worst.begin(), input.worst.end(),
                      [](const EntryReport& a, const EntryReport& b) { return a.absolute > b.absolute; });
     if (input.worst.size() > kWorst) input.worst.erase(input.worst.begin() + kWorst, input.worst.end());
@@ -503,34 +519,36 @@ class Checker {
     return Pass<double>(f_.f64, x, v_, want).grads[i];
   }
 
-  /// Compares the part of H u that belongs to input i with differences of gradients: at the first of three steps at
-  /// which a full and half a step agree, unless a finer one agrees with backward.
+  /// Compares the part of H u that belongs to input i with 4-point differences of gradients (ops/check/differences.h),
+  /// at the first of some steps at which those from a full and from half a step agree with each other and with it.
   void check_hessian_part(size_t i, const Arrays& u, const Array<double>& hu) {
-    const auto difference = [&](double h) {
+    const auto two_point = [&](double h) {
       const Array<double> rise = moved(gradient_at(i, u, h), gradient_at(i, u, -h), -1);
       return moved(Array<double>(rise.shape()), rise, 1 / (2 * h));
     };
-    bool straddled = false;
+    double change = 0, change_before = 0, numeric = 0;
+    bool converged = false;
     int64_t culprit = -1;
-    double numeric = 0;
-    for (const double step : {0x1p-12, 0x1p-16, 0x1p-20}) {
-      const Array<double> full = difference(step), half = difference(step / 2);
+    for (const double step : {0x1p-8, 0x1p-12, 0x1p-16, 0x1p-20, 0x1p-24}) {
+      const Array<double> a = two_point(step), b = two_point(step / 2), c = two_point(step / 4);
+      const Array<double> full = moved(b, moved(b, a, -1), 1. / 3), half = moved(c, moved(c, b, -1), 1. / 3);
       const double most = std::max(largest(hu), largest(half));
       const double allowed = limits_.hessian * most + 64 * kEps * magnitude_ / scale_[i] / step;
-      straddled = !(largest(moved(full, half, -1)) <= allowed);
-      culprit = -1;
+      change_before = change;
+      change = largest(moved(full, half, -1));
+      converged = change <= allowed;
       double worst = 0;
-      for (int64_t k = 0; k < hu.size() && culprit < 0; ++k) {
-        worst = std::max(worst, relative(std::abs(hu.data()[k] - half.data()[k]), allowed));
-        if (!near(hu.data()[k], half.data()[k], allowed)) culprit = k, numeric = half.data()[k];
+      culprit = -1;
+      for (int64_t k = 0; k < hu.size(); ++k) {
+        const double error = std::abs(hu.data()[k] - half.data()[k]);
+        worst = std::max(worst, relative(error, allowed));
+        if (!(error <= allowed) && culprit < 0) culprit = k, numeric = half.data()[k];
       }
-      if (!straddled && culprit < 0) return seen(limits_.hessian * worst);
+      if (converged && culprit < 0) return seen(limits_.hessian * worst);
     }
-    if (straddled) {
-      report_.kinks.push_back(
-          fmt::format("{}: {}: a kink of its gradient near here: differences of gradients at a full "
-                      "and at half a step disagree",
-                      report_.name, report_.inputs[i].name));
+    if (!converged && change > change_before / 4) {
+      report_.kinks.push_back(fmt::format("{}: {}: a kink near here: differences of gradients do not converge",
+                                          report_.name, report_.inputs[i].name));
     } else {
       fail("{}: Hessian times a direction: analytic {}, numeric {} by differences of gradients", where(i, culprit),
            hu.data()[culprit], numeric);
@@ -552,21 +570,7 @@ class Checker {
   void check_float() {
     report_.ways.push_back({"float32, in roundings of the inputs", 0, limits_.float32});
     const Pass<float> pass(f_.f32, cast_all<float>(x_), cast<float>(v_));
-    double y_unit = kFloatEps * largest(y_);
-    std::vector<double> units;
-    for (size_t i = 0; i < x_.size(); ++i) {
-      units.push_back(kFloatEps * unit_of(i));
-    }
-    const std::vector<double> least = units;
-    const double y_least = y_unit;
-    for (int n = 0; n < kRoundings; ++n) {
-      Arrays x;
-      for (const Array<double>& input : x_) x.push_back(rounded(input, random_));
-      const Pass<double> near_by(f_.f64, x, rounded(v_, random_));
-      y_unit = std::max(y_unit, y_least + largest(moved(near_by.y, y_, -1)));
-      for (size_t i = 0; i < x_.size(); ++i)
-        units[i] = std::max(units[i], least[i] + largest(moved(near_by.grads[i], grads_[i], -1)));
-    }
+    const std::vector<double> moves = moves_by_rounding(f_.f64, x_, v_, y_, grads_, random_);
     const auto ratio = [&](const Array<float>& computed, const Array<double>& exact, double unit,
                            const std::string& of) {
       const double error = relative(largest(moved(cast<double>(computed), exact, -1)), unit);
@@ -577,9 +581,10 @@ class Checker {
       }
       return error;
     };
-    ratio(pass.y, y_, y_unit, "output");
+    ratio(pass.y, y_, moves.back() + kFloatEps * largest(y_), "output");
     for (size_t i = 0; i < x_.size(); ++i) {
-      report_.inputs[i].float32 = ratio(pass.grads[i], grads_[i], units[i], "gradient of " + report_.inputs[i].name);
+      report_.inputs[i].float32 =
+          ratio(pass.grads[i], grads_[i], moves[i] + kFloatEps * unit_of(i), "gradient of " + report_.inputs[i].name);
     }
   }
 
@@ -609,15 +614,16 @@ GradientReport twin_report(const std::string& name, const std::vector<Input>& in
   RandomStream random(limits.seed);
   const Arrays x = drawn(inputs, random);
   const auto compare = [&](const std::string& what, const Array<double>& y, const Array<double>& twin,
-                           const Array<float>& y32, const Array<float>& twin32) {
-    const double error = relative_error(y, twin), most = largest(twin);
+                           const Array<float>& y32, const Array<float>& twin32, double move) {
+    const double error = relative_error(y, twin);
     report.ways[0].worst = std::max(report.ways[0].worst, error);
     if (!(error <= limit)) {
       report.failures.push_back(fmt::format("{}: {}: relative error {:.3g} against the twin", name, what, error));
     }
-    // A twin that happens to be exact is not to be beaten: half a rounding of the largest entry is always allowed.
+    // A twin that happens to be exact is not to be beaten: what rounding the inputs would do is always allowed.
     const double ours = largest(moved(cast<double>(y32), twin, -1));
-    const double theirs = std::max(largest(moved(cast<double>(twin32), twin, -1)), kFloatEps / 2 * most);
+    const double theirs =
+        std::max(largest(moved(cast<double>(twin32), twin, -1)), move + kFloatEps / 2 * largest(twin));
     const double ratio = relative(ours, theirs);
     report.ways[1].worst = std::max(report.ways[1].worst, ratio);
     if (!(ratio <= limits.float32)) {
@@ -630,9 +636,10 @@ GradientReport twin_report(const std::string& name, const std::vector<Input>& in
     const Pass<double> a(fused.f64, x, v), b(composed.f64, x, v);
     const Pass<float> a32(fused.f32, cast_all<float>(x), cast<float>(v)),
         b32(composed.f32, cast_all<float>(x), cast<float>(v));
-    compare("output", a.y, b.y, a32.y, b32.y);
+    const std::vector<double> moves = moves_by_rounding(composed.f64, x, v, b.y, b.grads, random);
+    compare("output", a.y, b.y, a32.y, b32.y, moves.back());
     for (size_t i = 0; i < x.size(); ++i) {
-      compare("gradient of " + title(inputs, i), a.grads[i], b.grads[i], a32.grads[i], b32.grads[i]);
+      compare("gradient of " + title(inputs, i), a.grads[i], b.grads[i], a32.grads[i], b32.grads[i], moves[i]);
       report.inputs.push_back({.name = title(inputs, i), .shape = x[i].shape(), .largest = largest(b.grads[i])});
     }
   } catch (const std::exception& error) {

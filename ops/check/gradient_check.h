@@ -78,7 +78,7 @@ struct InputReport {
   int64_t compared = 0;                               // entries
   double dual_median = 0, dual_most = 0;              // error of backward against Dual
   double difference_median = 0, difference_most = 0;  // against differences
-  std::optional<double> order2 = {}, order4 = {};     // observed of the 2- and 4-point differences: 2 and 4, unless
+  std::optional<double> order2 = {}, order4 = {};     // observed of 2- and 4-point differences, median: 2 and 4, unless
                                                       // only rounding is left to be seen
   double float32 = 0;                                 // error of float, in those of rounding the inputs
   std::vector<EntryReport> worst = {};                // the three largest errors against Dual

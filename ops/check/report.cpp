@@ -25,23 +25,23 @@ std::string to_text(const GradientReport& report) {
     for (const std::string& line : *lines) text += fmt::format("  {}\n", line);
   }
   text += fmt::format("\n{:<36}{:>10}{:>10}\n", "way", "worst", "allowed");
-  for (const Way& way : report.ways) text += fmt::format("{:<36}{:>10.1e}{:>10.0e}\n", way.name, way.worst, way.limit);
+  for (const Way& way : report.ways) text += fmt::format("{:<36}{:>10.2g}{:>10.2g}\n", way.name, way.worst, way.limit);
 
-  text += fmt::format("\n{:<28}{:<14}{:>9}{:>8}  {:>18}  {:>18}  {:>11}{:>8}\n", "", "", "largest", "entries",
+  text += fmt::format("\n{:<32}{:<14}{:>9}{:>8}  {:>18}  {:>18}  {:>11}{:>8}\n", "", "", "largest", "entries",
                       "against Dual", "differences", "orders", "float32");
-  text += fmt::format("{:<28}{:<14}{:>9}{:>8}  {:>9}{:>9}  {:>9}{:>9}  {:>11}{:>8}\n", "input", "shape", "gradient",
+  text += fmt::format("{:<32}{:<14}{:>9}{:>8}  {:>9}{:>9}  {:>9}{:>9}  {:>11}{:>8}\n", "input", "shape", "gradient",
                       "tried", "median", "most", "median", "most", "2- and 4-pt", "ratio");
   for (const InputReport& input : report.inputs) {
-    text += fmt::format("{:<28}{:<14}{:>9.2g}{:>8}  {:>9.1e}{:>9.1e}  {:>9.1e}{:>9.1e}  {:>6}{:>5}{:>8.1f}\n",
+    text += fmt::format("{:<32}{:<14}{:>9.2g}{:>8}  {:>9.1e}{:>9.1e}  {:>9.1e}{:>9.1e}  {:>6}{:>5}{:>8.1f}\n",
                         input.name, fmt::format("{}", input.shape), input.largest, input.compared, input.dual_median,
                         input.dual_most, input.difference_median, input.difference_most, order(input.order2),
                         order(input.order4), input.float32);
   }
-  text += fmt::format("\n{:<28}{:<14}{:>24}{:>24}{:>24}{:>10}{:>10}\n", "worst entries", "at", "backward", "Dual",
+  text += fmt::format("\n{:<32}{:<14}{:>24}{:>24}{:>24}{:>10}{:>10}\n", "worst entries", "at", "backward", "Dual",
                       "differences", "absolute", "relative");
   for (const InputReport& input : report.inputs) {
     for (const EntryReport& entry : input.worst) {
-      text += fmt::format("{:<28}{:<14}{:>24.16g}{:>24.16g}{:>24.16g}{:>10.1e}{:>10.1e}\n", input.name, entry.at,
+      text += fmt::format("{:<32}{:<14}{:>24.16g}{:>24.16g}{:>24.16g}{:>10.1e}{:>10.1e}\n", input.name, entry.at,
                           entry.analytic, entry.dual, entry.difference, entry.absolute, entry.relative);
     }
   }
