@@ -43,7 +43,7 @@ struct GradientLimits {
   double dual = 1e-12;       // of a sum, relative to the sum of its terms' absolute values
   double difference = 1e-6;  // of a gradient's entry, relative to the largest one
   double hessian = 1e-5;     // the same for the Hessian times a vector, against a difference of gradients
-  double float32 = 16;       // of float, in errors that rounding all inputs to float would make
+  double float32 = 32;       // of float, in errors that rounding all inputs to float would make
   int64_t entries = 24;      // of an input whose partial derivatives are taken one by one
   int64_t jacobian = 64;     // inputs and outputs of a function, all together, whose Jacobian is taken entry by entry
   uint64_t seed = 1;         // of inputs, cotangents and directions

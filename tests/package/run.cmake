@@ -10,3 +10,4 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${work}/build -DCMAKE_PREFI
 run(${CMAKE_COMMAND} --build ${work}/build)
 run(${work}/build/outside)
 run(${work}/prefix/bin/orthoread info)
+run(${work}/build/check_my_op)

@@ -1,0 +1,150 @@
+// `orthoread gradcheck`: what it prints and returns, and the gains of its table against their formula.
+#include "core/check.h"
+#include "data/files.h"
+#include "tests/program.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+namespace orthoread {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+void check_refused(const std::string& arguments, const std::string& message) {
+  const ProgramResult result = run_shell("orthoread gradcheck " + arguments);
+  CAPTURE(arguments);
+  CHECK(result.exit_code == 2);
+  CHECK_MESSAGE(result.err == "orthoread: " + message + "\n", result.err);
+  CHECK(result.out.empty());
+}
+
+/// What follows the next `"key": ` in a JSON text, as a number; 0 for a text.
+double next_number(const std::string& json, const std::string& key, size_t& at) {
+  at = json.find("\"" + key + "\": ", at);
+  REQUIRE(at != std::string::npos);
+  at += key.size() + 4;
+  return std::strtod(json.c_str() + at, nullptr);
+}
+
+/// s <- s (3 - s^2) / 2 repeated, and its derivative.
+void cubic_steps(int steps, double& p, double& slope) {
+  for (slope = 1; steps > 0; --steps) {
+    slope *= 1.5 * (1 - p * p);
+    p *= (3 - p * p) / 2;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gradcheck: one check in depth") {
+  const std::string command = "orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7";
+  const ProgramResult text = run_shell(command);
+  CHECK(text.exit_code == 0);
+  CHECK(text.err.empty());
+  for (const char* part :
+       {"read, ns5, width 5, tokens 6, rank 3, condition 1, scale 1: right\n", "\nDual against backward ", "\ntwin ",
+        "\nHessian by differences ", "\nlog forget gate ", "\nworst entries "}) {
+    CHECK_MESSAGE(contains(text.out, part), part);
+  }
+  const ProgramResult json = run_shell(command + " --json"), again = run_shell(command + " --json --threads 2");
+  CHECK(json.exit_code == 0);
+  CHECK(json.out == again.out);
+  for (const char* part : {"\"passed\": true", "\"seed\": 7", "\"verdict\": \"right\"", "\"order_4_point\": 4.0",
+                           "\"failures\": []", "\"name\": \"query\""}) {
+    CHECK_MESSAGE(contains(json.out, part), part);
+  }
+  CHECK(run_shell("orthoread gradcheck read --ns-steps 5 --rank 3 --seed 8 --json").out != json.out);
+}
+
+TEST_CASE("gradcheck: a table of several targets") {
+  const ProgramResult text = run_shell("orthoread gradcheck linear gated_norm model --quiet");
+  CHECK(text.exit_code == 0);
+  CHECK(text.err.empty());
+  CHECK(contains(text.out, "\ngated_norm "));
+  CHECK(contains(text.out, "\n4 of 4 checks right\n"));
+  const ProgramResult json = run_shell("orthoread gradcheck linear gated_norm model --quiet --json");
+  CHECK(contains(json.out, "\"passed\": true"));
+  CHECK(contains(json.out, "\"target\": \"gated_norm\""));
+}
+
+TEST_CASE("gradcheck: a matrix whose norm is just eps is at a kink") {
+  // One cubic step makes 1 of 1 with slope 0, so that there the gradient alone has the kink.
+  const std::pair<const char*, const char*> kinks[] = {{"0", ": a kink: slope "}, {"1", ": a kink of the gradient: "}};
+  for (const auto& [steps, message] : kinks) {
+    const std::string command = std::string("orthoread gradcheck newton_schulz --rank 1 --ns-steps ") + steps;
+    const ProgramResult result = run_shell(command + " --scale 1e-6");
+    CHECK(result.exit_code == 1);
+    CHECK_MESSAGE(contains(result.out, "scale 1e-06: kink\n"), result.out);
+    CHECK_MESSAGE(contains(result.out, message), result.out);
+    for (const char* side : {"0.99e-6", "1.01e-6"}) CHECK(run_shell(command + " --scale " + side).exit_code == 0);
+  }
+}
+
+TEST_CASE("gradcheck gain: p(s) / s and p'(s), the polar factor 1 / s and 0") {
+  const ProgramResult result = run_shell("orthoread gradcheck gain --json");
+  REQUIRE(result.exit_code == 0);
+  size_t at = 0;
+  for (const double s : {0.7, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-6, 0.0}) {
+    CAPTURE(s);
+    for (const int steps : {0, 1, 2, 3, 5, 8, 10, -1}) {
+      CAPTURE(steps);
+      CHECK(next_number(result.out, "singular_value", at) == s);
+      const double turning = next_number(result.out, "turning", at);
+      const double stretching = next_number(result.out, "stretching", at);
+      if (steps < 0) {
+        CHECK(stretching == 0);
+        CHECK(turning == (s == 0 ? 0 : 1 / s));  // 0: of the text "infinity"
+        continue;
+      }
+      double p = s, slope;
+      cubic_steps(steps, p, slope);
+      CHECK(turning == doctest::Approx(s == 0 ? std::pow(1.5, steps) : p / s).epsilon(1e-12));
+      CHECK(std::abs(stretching - slope) <= 1e-12 * std::pow(1.5, steps));
+    }
+  }
+  CHECK(contains(result.out, "\"infinity\""));
+  CHECK(contains(run_shell("orthoread gradcheck gain").out, "\nstretching: "));
+}
+
+TEST_CASE("gradcheck gain: a picture, whole or not at all") {
+  const TemporaryFolder folder;
+  const std::string picture = folder / "gain.svg";
+  const ProgramResult result = run_shell("orthoread gradcheck gain --out " + picture);
+  if (contains(result.err, "gnuplot is not installed")) {
+    MESSAGE("skipped: gnuplot is not installed");
+  } else {
+    CHECK(result.exit_code == 0);
+    CHECK(contains(read_file(picture), "exact polar factor"));
+  }
+  check_refused("gain --out " + folder / "gain.pdf",
+                "cannot plot " + folder / "gain.pdf" + ": .svg and .png are allowed");
+  const ProgramResult missing = run_shell("PATH=/nowhere orthoread gradcheck gain --out " + folder / "none.svg");
+  CHECK(missing.exit_code == 2);
+  CHECK(contains(missing.err, "gnuplot is not installed (Debian: apt-get install gnuplot-nox)"));
+  CHECK(!std::filesystem::exists(folder / "none.svg"));
+}
+
+TEST_CASE("gradcheck: arguments that do not fit") {
+  check_refused("foo",
+                "gradcheck: newton_schulz, read, blockwise_linear, causal_conv_silu, cross_entropy, embedding, "
+                "gated_norm, group_norm, layer_norm, linear, model, gain are allowed, not 'foo'");
+  check_refused("gain model", "gradcheck: gain is asked for alone");
+  check_refused("linear --rank 3", "--rank: goes with newton_schulz or read, as the only target");
+  check_refused("--ns-steps 3", "--ns-steps: goes with newton_schulz or read, as the only target");
+  check_refused("newton_schulz --tokens 3", "--tokens: goes with read, as the only target");
+  check_refused("read --polynomial quintic", "--polynomial: goes with newton_schulz or gain, as the only target");
+  check_refused("linear --read raw", "--read: goes with read or model, as the only target");
+  check_refused("read --rank 6", "--rank: from 1 to 5 is allowed, not 6");
+  check_refused("read --width 0", "--width: from 1 to 64 is allowed, not 0");
+  check_refused("read --ns-steps 11", "--ns-steps: from 0 to 10 is allowed, not 11");
+  check_refused("read --ns-steps 3 --read ns5", "--ns-steps: --read ns5 says how many already");
+  check_refused("read --read ns12", "read: raw and ns<k> with k from 0 to 10 are allowed, not 'ns12'");
+  check_refused("read --condition 0.5", "--condition: from 1 to 1e+16 is allowed, not 0.5");
+  check_refused("newton_schulz --polynomial septic", "--polynomial: cubic and quintic are allowed, not 'septic'");
+  check_refused("model --out x.svg", "--out: goes with gain, as the only target");
+}
+
+}  // namespace orthoread
