@@ -148,3 +148,8 @@ TEST_CASE("structure: every op has a gradient check") {
   }
   CHECK(ops >= 40);
 }
+
+TEST_CASE("structure: the guide shows the example that is compiled") {
+  const std::string example = read_file(kRoot / "tests/package/check_my_op.cpp");
+  CHECK(read_file(kRoot / "docs/gradient-checking.md").find("```cpp\n" + example + "```\n") != std::string::npos);
+}

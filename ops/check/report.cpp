@@ -24,6 +24,7 @@ std::string to_text(const GradientReport& report) {
   for (const std::vector<std::string>* lines : {&report.failures, &report.kinks}) {
     for (const std::string& line : *lines) text += fmt::format("  {}\n", line);
   }
+  if (report.ways.empty()) return text;  // it ended before there was anything to compare
   text += fmt::format("\n{:<36}{:>10}{:>10}\n", "way", "worst", "allowed");
   for (const Way& way : report.ways) text += fmt::format("{:<36}{:>10.2g}{:>10.2g}\n", way.name, way.worst, way.limit);
 
