@@ -60,7 +60,8 @@ Slope compare_slope(const std::function<double(double)>& f, double analytic, dou
     }
     if (!(slope.moves2[1] > rounding)) slope.moves2 = {};
     if (!(slope.moves4[1] > rounding)) slope.moves4 = {};
-    const double share = std::abs(slope.numeric - analytic) / slope.allowed;
+    const double difference = std::abs(slope.numeric - analytic);
+    const double share = difference == 0 ? 0 : difference / slope.allowed;
     if (converged && !bent && share <= 1) {
       slope.verdict = Slope::Verdict::agrees;
       if (best.verdict != Slope::Verdict::agrees || share < best_share) best = slope, best_share = share;
