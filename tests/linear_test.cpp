@@ -49,6 +49,7 @@ TEST_CASE("linear: gradients") {
   check_gradient("blockwise_linear, blocks of four", {{3, 36}, {9, 4, 4}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
   check_gradient("linear, many rows", {{2100, 3}, {2, 3}}, [](const auto& x) { return linear(x[0], x[1]); });
+  check_gradient("linear, many rows by BLAS", {{1100, 2}, {17, 2}}, [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("blockwise_linear, many rows", {{600, 4}, {2, 2, 2}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
 }

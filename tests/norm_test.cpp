@@ -40,6 +40,7 @@ TEST_CASE("norm: gradients") {
   check_gradient("group_norm", {{3, 6}, {6}}, [](const auto& x) { return group_norm(x[0], x[1], 2); });
   check_gradient("group_norm, large eps", {{3, 6}, {6}}, [](const auto& x) { return group_norm(x[0], x[1], 3, 0.5); });
   check_gradient("group_norm, many rows", {{600, 4}, {4}}, [](const auto& x) { return group_norm(x[0], x[1], 1); });
+  check_gradient("layer_norm, many rows", {{600, 3}, {3}}, [](const auto& x) { return layer_norm(x[0], x[1]); });
   check_gradient("group_norm, no rows", {{0, 4}, {4}}, [](const auto& x) { return group_norm(x[0], x[1], 2); });
 }
 

@@ -112,6 +112,18 @@ TEST_CASE("tensor: leaves add up gradients until they are cleared, as in PyTorch
   CHECK(a.grad().item() == 3);
 }
 
+TEST_CASE("tensor: every number of a long gradient is added") {
+  constexpr int64_t kLong = 100'000;  // several chunks
+  const auto a = Tensor<double>::leaf(Array<double>({kLong}));
+  Array<double> cotangent({kLong}), twice({kLong});
+  for (int64_t i = 0; i < kLong; ++i) {
+    cotangent.edit()[i] = static_cast<double>(i);
+    twice.edit()[i] = static_cast<double>(2 * i);
+  }
+  backward(plus(a, a), cotangent);
+  CHECK(same_bits(a.grad(), twice));
+}
+
 TEST_CASE("tensor: gradients that share a buffer do not spoil each other") {
   const auto a = leaf({}, {1}), b = leaf({}, {1});
   const Tensor<double> y = plus(a, b);  // hands one array to both
@@ -124,6 +136,8 @@ TEST_CASE("tensor: a leaf can be the result, and be edited") {
   Tensor<double> a = leaf({2}, {1, 2});
   backward(a, Array<double>({2}, {3, 4}));
   CHECK(values(a.grad()) == Numbers{3, 4});
+  backward(a, Array<double>({2}, {10, 20}));
+  CHECK(values(a.grad()) == Numbers{13, 24});
   const Tensor<double> before = a;
   a.edit()[0] = 9;
   CHECK(values(a.value()) == Numbers{9, 2});
@@ -199,6 +213,8 @@ TEST_CASE("tensor: constants") {
   backward(y);
   CHECK(wanted == Want{false, true});
   CHECK(a.grad().item() == 1);
+  backward(plus(c, a));  // whose gradient of a constant goes nowhere
+  CHECK(a.grad().item() == 2);
   CHECK(thrown([&] { backward(c); }) == "backward: the result depends on no leaf, so there is no gradient to compute");
 }
 
