@@ -18,7 +18,6 @@ namespace {
 using Vectors = std::vector<std::vector<double>>;
 
 constexpr int64_t kHeads = 2;
-const double kConditions[] = {1, 1e4, 1e8}, kScales[] = {1e-8, 1, 1e8};
 
 /// `count` orthonormal vectors of `width` numbers: Gram-Schmidt of normal ones, twice each, which is enough.
 Vectors orthonormal(int64_t count, int64_t width, RandomStream& random) {
@@ -68,8 +67,8 @@ Array<double> matrix_of(const MatrixCase& matrix) {
 std::vector<Input> memory_of(const MatrixCase& memory) {
   RandomStream random(memory.seed);
   const int64_t d = memory.width, S = memory.tokens;
-  const auto normal = [&](Shape shape, double mean, double deviation) {
-    Array<double> x(std::move(shape));
+  const auto normal = [&](const Shape& shape, double mean, double deviation) {
+    Array<double> x(shape);
     double* to = x.edit();
     for (int64_t i = 0; i < x.size(); ++i) to[i] = mean + deviation * random.normal();
     return x;
@@ -102,6 +101,59 @@ std::vector<Input> uniform(uint64_t seed, const std::vector<std::pair<const char
   std::vector<Input> inputs;
   for (const auto& [name, shape] : named) inputs.emplace_back(uniform_array(shape, seed++), name);
   return inputs;
+}
+
+/// A row for each polynomial and number of steps: all ranks, conditions and scales.
+std::vector<CheckGroup> newton_schulz_groups(uint64_t seed) {
+  std::vector<CheckGroup> groups;
+  for (const std::string polynomial : {"cubic", "quintic"}) {
+    for (int steps = 0; steps <= kMostReadSteps; ++steps) {
+      CheckGroup group{"newton_schulz", fmt::format("{}, {} steps", polynomial, steps), {}};
+      MatrixCase matrix{.polynomial = polynomial, .steps = steps, .seed = seed};
+      for (matrix.rank = 1; matrix.rank <= matrix.width; ++matrix.rank) {
+        for (const double condition : {1., 1e4, 1e8}) {
+          if (matrix.rank == 1 && condition != 1) continue;
+          for (const double scale : {1e-8, 1., 1e8}) {
+            matrix.condition = condition, matrix.scale = scale;
+            group.checks.emplace_back([matrix] { return check_newton_schulz(matrix); });
+          }
+        }
+      }
+      groups.push_back(std::move(group));
+    }
+  }
+  return groups;
+}
+
+/// A row for each read, before the group norm and after it.
+std::vector<CheckGroup> read_groups(uint64_t seed) {
+  std::vector<std::pair<std::string, double>> reads = {{"raw", 1}};
+  for (int steps = 0; steps <= kMostReadSteps; ++steps) reads.emplace_back(fmt::format("ns{}", steps), 1);
+  reads.insert(reads.end(), {{"ns5", 0.7}, {"ns5", 0.3}, {"ns2", 0}});
+  struct Keys {
+    int64_t rank;
+    double condition, scale;
+  };
+  std::vector<CheckGroup> groups;
+  for (const bool normed : {false, true}) {
+    for (const auto& [read, alpha] : reads) {
+      const std::string blend = alpha == 1 ? "" : fmt::format(" blended by {:g}", alpha);
+      CheckGroup group{"read", read + blend + (normed ? ", group norm" : ""), {}};
+      for (const Keys& keys :
+           {Keys{1, 1, 1}, Keys{3, 1, 1}, Keys{5, 1, 1}, Keys{5, 1e4, 1}, Keys{5, 1e8, 1}, Keys{3, 1, 1e-8}}) {
+        const MatrixCase memory{.read = read,
+                                .alpha = alpha,
+                                .normed = normed,
+                                .rank = keys.rank,
+                                .condition = keys.condition,
+                                .scale = keys.scale,
+                                .seed = seed};
+        group.checks.emplace_back([memory] { return check_read(memory); });
+      }
+      groups.push_back(std::move(group));
+    }
+  }
+  return groups;
 }
 
 }  // namespace
@@ -224,62 +276,15 @@ std::vector<std::string> check_targets() {
 }
 
 std::vector<CheckGroup> check_groups(const std::string& target, uint64_t seed) {
-  std::vector<CheckGroup> groups;
-  if (target == "newton_schulz") {
-    for (const std::string polynomial : {"cubic", "quintic"}) {
-      for (int steps = 0; steps <= kMostReadSteps; ++steps) {
-        CheckGroup& group = groups.emplace_back(target, fmt::format("{}, {} steps", polynomial, steps));
-        for (int64_t rank = 1; rank <= MatrixCase().width; ++rank) {
-          for (const double condition : kConditions) {
-            if (rank == 1 && condition != 1) continue;
-            for (const double scale : kScales) {
-              group.checks.emplace_back([=] {
-                return check_newton_schulz({.polynomial = polynomial,
-                                            .steps = steps,
-                                            .rank = rank,
-                                            .condition = condition,
-                                            .scale = scale,
-                                            .seed = seed});
-              });
-            }
-          }
-        }
-      }
-    }
-    return groups;
-  }
-  if (target == "read") {
-    for (const bool normed : {false, true}) {
-      std::vector<std::pair<std::string, double>> reads = {{"raw", 1}};
-      for (int steps = 0; steps <= kMostReadSteps; ++steps) reads.emplace_back(fmt::format("ns{}", steps), 1);
-      reads.insert(reads.end(), {{"ns5", 0.7}, {"ns5", 0.3}, {"ns2", 0}});
-      for (const auto& [read, alpha] : reads) {
-        CheckGroup& group = groups.emplace_back(
-            target, fmt::format("{}{}{}", read, alpha == 1 ? "" : fmt::format(" blended by {:g}", alpha),
-                                normed ? ", group norm" : ""));
-        for (const auto& [rank, condition, scale] :
-             {std::tuple{1, 1., 1.}, {3, 1., 1.}, {5, 1., 1.}, {5, 1e4, 1.}, {5, 1e8, 1.}, {3, 1., 1e-8}}) {
-          group.checks.emplace_back([=, read = read, alpha = alpha, rank = rank, condition = condition, scale = scale] {
-            return check_read({.read = read,
-                               .alpha = alpha,
-                               .normed = normed,
-                               .rank = rank,
-                               .condition = condition,
-                               .scale = scale,
-                               .seed = seed});
-          });
-        }
-      }
-    }
-    return groups;
-  }
+  if (target == "newton_schulz") return newton_schulz_groups(seed);
+  if (target == "read") return read_groups(seed);
   if (target == "model") {
+    std::vector<CheckGroup> groups;
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)})
       groups.push_back({target, read.name(), {[=] { return check_model(read, seed); }}});
     return groups;
   }
-  groups.push_back({target, "", {[target, seed] { return layer_checks().at(target)(seed); }}});
-  return groups;
+  return {{target, "", {[target, seed] { return layer_checks().at(target)(seed); }}}};
 }
 
 }  // namespace orthoread

@@ -2,75 +2,22 @@
 
 #include "core/parallel.h"
 #include "ops/check/differences.h"
-#include "ops/check/numbers.h"
-
-#include <algorithm>
+#include "ops/check/passes.h"
 
 namespace orthoread {
 namespace {
 
-using Arrays = std::vector<Array<double>>;
-
-constexpr double kEps = std::numeric_limits<double>::epsilon(), kFloatEps = std::numeric_limits<float>::epsilon();
 // What the rounding error of a gradient that cancels out is measured by: a part of the gradient, relative to the
 // input's scale, of the input that has the largest one.
 constexpr double kFloor = 0.1;
-constexpr int kProbes = 3;     // random directions for each input
-constexpr size_t kWorst = 3;   // entries of an input in the report
-constexpr int kRoundings = 2;  // random roundings of the inputs, to see what they do
-
-/// A sum and how large it could have been: the measure of its rounding error.
-struct Sum {
-  double total = 0, terms = 0;
-
-  void add(double term) {
-    total += term;
-    terms += std::abs(term);
-  }
-};
-
-/// <a, b>, of the numbers begin … end - 1.
-Sum dot(const Array<double>& a, const Array<double>& b, int64_t begin, int64_t end) {
-  Sum sum;
-  for (int64_t i = begin; i < end; ++i) sum.add(a.data()[i] * b.data()[i]);
-  return sum;
-}
-Sum dot(const Array<double>& a, const Array<double>& b) { return dot(a, b, 0, a.size()); }
-
-/// Whether |a - b| <= limit: false if one of them is NaN.
-bool near(double a, double b, double limit) { return std::abs(a - b) <= limit; }
-
-/// error / unit; 0 without an error, even of nothing.
-double relative(double error, double unit) { return error == 0 ? 0 : error / unit; }
+constexpr int kProbes = 3;    // random directions for each input
+constexpr size_t kWorst = 3;  // entries of an input in the report
 
 double median(std::vector<double> x) {
   if (x.empty()) return 0;
   const auto middle = x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2);
   std::nth_element(x.begin(), middle, x.end());
   return *middle;
-}
-
-Array<double> normal_array(const Shape& shape, double scale, RandomStream& random) {
-  Array<double> x(shape);
-  double* to = x.edit();
-  for (int64_t i = 0; i < x.size(); ++i) to[i] = scale * random.normal();
-  return x;
-}
-
-/// x + c u
-Array<double> moved(const Array<double>& x, const Array<double>& u, double c) {
-  Array<double> y = x;
-  double* to = y.edit();
-  for (int64_t i = 0; i < x.size(); ++i) to[i] += c * u.data()[i];
-  return y;
-}
-
-/// x with every number one float epsilon, relative, larger or smaller.
-Array<double> rounded(const Array<double>& x, RandomStream& random) {
-  Array<double> y = x;
-  double* to = y.edit();
-  for (int64_t i = 0; i < x.size(); ++i) to[i] *= random.uniform() < 0.5 ? 1 + kFloatEps : 1 - kFloatEps;
-  return y;
 }
 
 /// The same numbers in a buffer of its own.
@@ -82,69 +29,11 @@ Array<double> unit(const Shape& shape, int64_t k) {
   return e;
 }
 
-std::vector<Array<Dual>> with_slopes(const Arrays& x, const Arrays& slopes) {
-  std::vector<Array<Dual>> y;
-  for (size_t i = 0; i < x.size(); ++i) {
-    y.push_back(Array<Dual>::uninitialized(x[i].shape()));
-    Dual* to = y.back().edit();
-    for (int64_t k = 0; k < x[i].size(); ++k) to[k] = {x[i].data()[k], slopes[i].data()[k]};
-  }
-  return y;
-}
-
-Array<double> slopes_of(const Array<Dual>& x) {
-  Array<double> y(x.shape());
-  double* to = y.edit();
-  for (int64_t i = 0; i < x.size(); ++i) to[i] = x.data()[i].slope;
-  return y;
-}
-
 /// Where the i-th number of an array of this shape is: "[1, 2]".
 std::string index_text(const Shape& shape, int64_t i) {
   Shape index(shape.size());
   for (size_t axis = shape.size(); axis-- > 0; i /= shape[axis]) index[axis] = i % shape[axis];
   return fmt::format("{}", index);
-}
-
-template <Real T>
-std::vector<Array<T>> cast_all(const Arrays& x) {
-  std::vector<Array<T>> y;
-  for (const Array<double>& array : x) y.push_back(cast<T>(array));
-  return y;
-}
-
-/// f and the gradient of <v, f>; zeros for what backward left undefined.
-template <Real T>
-struct Pass {
-  Array<T> y;
-  std::vector<Array<T>> grads;
-
-  Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v, const Want& want) {
-    std::vector<Tensor<T>> inputs;
-    for (size_t i = 0; i < x.size(); ++i) inputs.push_back(want[i] ? Tensor<T>::leaf(x[i]) : Tensor<T>(x[i]));
-    const Tensor<T> result = f(inputs);
-    if (result.needs_grad()) backward(result, v);
-    y = result.value();
-    for (size_t i = 0; i < x.size(); ++i) {
-      grads.push_back(want[i] && inputs[i].grad().defined() ? inputs[i].grad() : Array<T>(x[i].shape()));
-    }
-  }
-  Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v) : Pass(f, x, v, Want(x.size(), true)) {}
-};
-
-/// How far the gradients and, last, the output move if every input and the cotangent is rounded to float: the most of
-/// a few random roundings.
-std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
-                                      const Array<double>& y, const Arrays& grads, RandomStream& random) {
-  std::vector<double> moves(x.size() + 1);
-  for (int n = 0; n < kRoundings; ++n) {
-    Arrays near_by;
-    for (const Array<double>& input : x) near_by.push_back(rounded(input, random));
-    const Pass<double> pass(f, near_by, rounded(v, random));
-    for (size_t i = 0; i < x.size(); ++i) moves[i] = std::max(moves[i], largest(moved(pass.grads[i], grads[i], -1)));
-    moves.back() = std::max(moves.back(), largest(moved(pass.y, y, -1)));
-  }
-  return moves;
 }
 
 /// Sets the number of threads and, at the end, sets it back.
@@ -158,18 +47,6 @@ class WithThreads {
  private:
   int before_;
 };
-
-Arrays drawn(const std::vector<Input>& inputs, RandomStream& random) {
-  Arrays x;
-  for (const Input& input : inputs) {
-    x.push_back(input.given.defined() ? input.given : uniform_array(input.shape, random.bits(), input.low, input.high));
-  }
-  return x;
-}
-
-std::string title(const std::vector<Input>& inputs, size_t i) {
-  return inputs[i].name.empty() ? fmt::format("input {}", i) : inputs[i].name;
-}
 
 class Checker {
  public:
@@ -481,7 +358,7 @@ class Checker {
       const double unit = unit_of(i);
       for (int64_t k = 0; k < x_[i].size(); ++k) {
         const double now = pass.grads[i].data()[k].value, before = grads_[i].data()[k];
-        if (near(now, before, limits_.dual * unit)) continue;
+        if (std::abs(now - before) <= limits_.dual * unit) continue;
         fail("{}: backward on Dual has another value: {} instead of {}", where(i, k), now, before);
         break;
       }
@@ -612,48 +489,6 @@ class Checker {
 GradientReport gradient_report(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
                                const GradientLimits& limits) {
   return Checker(name, inputs, f, limits).run();
-}
-
-GradientReport twin_report(const std::string& name, const std::vector<Input>& inputs, const Functions& fused,
-                           const Functions& composed, double limit, const GradientLimits& limits) {
-  GradientReport report;
-  report.name = name;
-  report.ways = {{"twin", 0, limit}, {"float32, in errors of the twin", 0, limits.float32}};
-  RandomStream random(limits.seed);
-  const Arrays x = drawn(inputs, random);
-  const auto compare = [&](const std::string& what, const Array<double>& y, const Array<double>& twin,
-                           const Array<float>& y32, const Array<float>& twin32, double move) {
-    const double error = relative_error(y, twin);
-    report.ways[0].worst = std::max(report.ways[0].worst, error);
-    if (!(error <= limit)) {
-      report.failures.push_back(fmt::format("{}: {}: relative error {:.3g} against the twin", name, what, error));
-    }
-    // A twin that happens to be exact is not to be beaten: what rounding the inputs would do is always allowed.
-    const double ours = largest(moved(cast<double>(y32), twin, -1));
-    const double theirs =
-        std::max(largest(moved(cast<double>(twin32), twin, -1)), move + kFloatEps / 2 * largest(twin));
-    const double ratio = relative(ours, theirs);
-    report.ways[1].worst = std::max(report.ways[1].worst, ratio);
-    if (!(ratio <= limits.float32)) {
-      report.failures.push_back(
-          fmt::format("{}: {}: float's error {:.3g} is {:.3g} times the twin's", name, what, ours, ratio));
-    }
-  };
-  try {
-    const Array<double> v = normal_array(fused.f64({x.begin(), x.end()}).shape(), 1, random);
-    const Pass<double> a(fused.f64, x, v), b(composed.f64, x, v);
-    const Pass<float> a32(fused.f32, cast_all<float>(x), cast<float>(v)),
-        b32(composed.f32, cast_all<float>(x), cast<float>(v));
-    const std::vector<double> moves = moves_by_rounding(composed.f64, x, v, b.y, b.grads, random);
-    compare("output", a.y, b.y, a32.y, b32.y, moves.back());
-    for (size_t i = 0; i < x.size(); ++i) {
-      compare("gradient of " + title(inputs, i), a.grads[i], b.grads[i], a32.grads[i], b32.grads[i], moves[i]);
-      report.inputs.push_back({.name = title(inputs, i), .shape = x[i].shape(), .largest = largest(b.grads[i])});
-    }
-  } catch (const std::exception& error) {
-    report.failures.push_back(fmt::format("{}: {}", name, error.what()));
-  }
-  return report;
 }
 
 }  // namespace orthoread
