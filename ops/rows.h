@@ -54,10 +54,12 @@ struct RowKernels {
   void (*norm_backward)(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments,
                         const T* dy, T* dx, T* dweight, const NormGateGradients<T>& gradients, T* y);
 
-  /// y = x - log(sum(exp(x))) for each row.
-  void (*log_softmax)(int64_t rows, int64_t n, const T* x, T* y);
-  /// y = factor exp(x).
-  void (*scaled_exp)(int64_t n, T factor, const T* x, T* y);
+  /// For each row of n > 0 numbers: the largest, and log(sum(exp(x - largest))).
+  void (*softmax_norms)(int64_t rows, int64_t n, const T* x, T* norms);
+  /// y = x - log(sum(exp(x))) for each row, from its norms.
+  void (*log_softmax)(int64_t rows, int64_t n, const T* x, const T* norms, T* y);
+  /// y = factor exp(x) / sum(exp(x)) for one row, from its norms.
+  void (*scaled_softmax)(int64_t n, T factor, const T* x, const T* norms, T* y);
 };
 
 /// Those of the instruction set in use.

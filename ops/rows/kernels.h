@@ -207,32 +207,57 @@ void norm_backward(NormShape shape, const T* x, const T* weight, const NormGate<
                     : norm_rows_backward<true>(shape, x, weight, gate, moments, dy, dx, dweight, to, y);
 }
 
+/// The largest of x, or of no use if one of them is NaN: then the sum that follows is NaN, too.
 template <typename T>
-void log_softmax(int64_t rows, int64_t n_all, const T* x, T* y) {
-  for (int64_t row = 0; row < rows; ++row, x += n_all, y += n_all) {
-    T largest = x[0];
-    for (int64_t i = 1; i < n_all; ++i) largest = x[i] > largest ? x[i] : largest;
+T largest_of(int64_t n_all, const T* x) {
+  const auto larger = [](T a, T b) { return a > b ? a : b; };
+  Pack<T> packs = splat(x[0]);
+  T largest = x[0];
+  each_part<T>(n_all, [&](int64_t at, auto n) {
+    if constexpr (std::is_same_v<decltype(n), int>) {
+      for (int i = 0; i < n; ++i) largest = larger(x[at + i], largest);
+    } else {
+      const Pack<T> part = load(x + at);
+      packs = {part.v > packs.v ? part.v : packs.v};
+    }
+  });
+  T lanes[Pack<T>::lanes];
+  store(lanes, packs);
+  for (const T lane : lanes) largest = larger(lane, largest);
+  return largest;
+}
+
+template <typename T>
+void softmax_norms(int64_t rows, int64_t n_all, const T* x, T* norms) {
+  for (int64_t row = 0; row < rows; ++row, x += n_all) {
+    const T largest = largest_of(n_all, x);
     Pack<T> total = {};
-    each_part<T>(n_all, [&](int64_t at, auto n) {
-      const Pack<T> shifted = load(x + at, n) - splat(largest);
-      store(y + at, shifted, n);
-      total = total + only(exp(shifted), n);
-    });
-    const Pack<T> log_total = splat(log(sum(total)));
-    each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, load(y + at, n) - log_total, n); });
+    each_part<T>(n_all, [&](int64_t at, auto n) { total = total + only(exp(load(x + at, n) - splat(largest)), n); });
+    norms[2 * row] = largest;
+    norms[2 * row + 1] = log(sum(total));
   }
 }
 
 template <typename T>
-void scaled_exp(int64_t n_all, T factor, const T* x, T* y) {
-  each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n)), n); });
+void log_softmax(int64_t rows, int64_t n_all, const T* x, const T* norms, T* y) {
+  for (int64_t row = 0; row < rows; ++row, x += n_all, y += n_all) {
+    const Pack<T> largest = splat(norms[2 * row]), log_total = splat(norms[2 * row + 1]);
+    each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, load(x + at, n) - largest - log_total, n); });
+  }
+}
+
+template <typename T>
+void scaled_softmax(int64_t n_all, T factor, const T* x, const T* norms, T* y) {
+  const Pack<T> largest = splat(norms[0]), log_total = splat(norms[1]);
+  each_part<T>(
+      n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n) - largest - log_total), n); });
 }
 
 template <Real T>
 const RowKernels<T>& rows() {
-  static constexpr RowKernels<T> kernels = {multiply<T>,      blockwise<T>,          blockwise_dw<T>,
-                                            conv_silu<T>,     conv_silu_backward<T>, norm<T>,
-                                            norm_backward<T>, log_softmax<T>,        scaled_exp<T>};
+  static constexpr RowKernels<T> kernels = {multiply<T>,           blockwise<T>,     blockwise_dw<T>,  conv_silu<T>,
+                                            conv_silu_backward<T>, norm<T>,          norm_backward<T>, softmax_norms<T>,
+                                            log_softmax<T>,        scaled_softmax<T>};
   return kernels;
 }
 
