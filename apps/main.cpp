@@ -1,3 +1,4 @@
+#include "apps/array_memory.h"
 #include "apps/commands.h"
 #include "core/check.h"
 #include "data/files.h"
@@ -16,6 +17,9 @@ void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+#ifndef __SANITIZE_ADDRESS__  // which watches what operator new gives
+  orthoread::ArrayMemory::install();
 #endif
 }
 

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <memory>
-#include <new>
+#include <memory_resource>
 #include <utility>
 
 namespace orthoread {
@@ -60,8 +60,7 @@ class Array {  // T is a Real, or int64_t for tokens
   }
   /// The only number of an array of size 1.
   T item() const {
-    check_shape(size_ == 1, "item: needs exactly one number, the shape is {}", shape_);
-    return *buffer_;
+    return check_shape(size_ == 1, "item: needs exactly one number, the shape is {}", shape_), *buffer_;
   }
   /// The same numbers under another shape of the same size; shares the buffer.
   Array reshaped(const Shape& shape) const {
@@ -75,9 +74,10 @@ class Array {  // T is a Real, or int64_t for tokens
  private:
   std::shared_ptr<T> new_buffer() const {  // content arbitrary
     static_assert(std::is_trivially_copyable_v<T>);
-    constexpr std::align_val_t kCacheLine{64};
-    auto* memory = static_cast<T*>(::operator new(static_cast<size_t>(size_) * sizeof(T), kCacheLine));
-    return {memory, [](T* p) { ::operator delete(p, kCacheLine); }};
+    const size_t bytes = static_cast<size_t>(size_) * sizeof(T), cache_line = 64;
+    auto* source = std::pmr::get_default_resource();  // operator new, unless the program has set another
+    auto* memory = static_cast<T*>(source->allocate(bytes, cache_line));
+    return {memory, [=](T* p) { source->deallocate(p, bytes, cache_line); }};
   }
 
   Shape shape_;

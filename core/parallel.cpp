@@ -3,7 +3,6 @@
 #include "core/check.h"
 
 #include <atomic>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -35,43 +34,44 @@ struct Job {
   }
 };
 
-/// Threads that wait for jobs and serve them one at a time, all together.
+/// Waits until x is no longer `old`. Most waits are for a moment, and sleeping and waking would take longer.
+void wait_for_change(const std::atomic<uint32_t>& x, uint32_t old) {
+  for (int i = 0; i < 100 && x == old; ++i) std::this_thread::yield();
+  x.wait(old);
+}
+
+/// Threads that wait for jobs and join them, one job at a time.
 class Pool {
  public:
   explicit Pool(int helpers) {
-    for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this](const std::stop_token& stop) { serve(stop); });
+    for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this](const std::stop_token& end) { serve(end); });
+  }
+  ~Pool() {
+    for (std::jthread& helper : helpers_) helper.request_stop();
+    wake();
   }
 
   void run(Job& job) {
-    {
-      const std::lock_guard lock(mutex_);
-      job_ = &job;
-      ++jobs_;
-      busy_ = helpers_.size();
-    }
-    changed_.notify_all();
+    job_ = &job;
+    wake();
     job.work();
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return busy_ == 0; });
+    job_ = nullptr;  // a helper that has not begun by now, its processor being busy, is not waited for
+    for (uint32_t busy; (busy = busy_) != 0;) wait_for_change(busy_, busy);
   }
 
  private:
-  void serve(const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    for (uint64_t seen = 0; changed_.wait(lock, stop, [&] { return jobs_ != seen; });) {
+  void wake() { ++jobs_, jobs_.notify_all(); }
+  void serve(const std::stop_token& end) {
+    for (uint32_t seen = 0; wait_for_change(jobs_, seen), !end.stop_requested();) {
       seen = jobs_;
-      lock.unlock();
-      job_->work();
-      lock.lock();
-      if (--busy_ == 0) changed_.notify_all();
+      ++busy_;  // first, and then a look at job_: run() takes the job away, and then looks at busy_
+      if (Job* job = job_) job->work();
+      if (--busy_ == 0) busy_.notify_all();
     }
   }
 
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  Job* job_ = nullptr;
-  uint64_t jobs_ = 0;  // how many there have been
-  size_t busy_ = 0;    // helpers that have not finished the present one
+  std::atomic<Job*> job_ = nullptr;
+  std::atomic<uint32_t> jobs_ = 0, busy_ = 0;  // how many there have been, helpers that may be at work
   std::vector<std::jthread> helpers_;
 };
 

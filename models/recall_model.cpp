@@ -7,7 +7,7 @@
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/mlstm_composed.h"
-#include "ops/norm.h"
+#include "ops/norm_linear.h"
 
 namespace orthoread {
 namespace {
@@ -131,22 +131,24 @@ Tensor<T> RecallModel<T>::convolution(const Tensor<T>& a, RecallState<T>* state)
 }
 
 template <Real T>
-Tensor<T> RecallModel<T>::layer(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const {
+Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const {
   const int64_t inner = config_.inner(), heads = config_.heads;
-  // Weights are cut and scaled rather than activations: there are far fewer of them.
-  const std::vector<Tensor<T>> up = split(proj_up_, 0, {inner, inner});
-  const Tensor<T> a = linear(x, up[0]);
+  const std::vector<Tensor<T>> up = norm_linear_split(x, one_plus(norm_), proj_up_, {inner, inner});
+  const Tensor<T>&a = up[0], &z = up[1];
   const Tensor<T> c = convolution(a, state);
-  const int64_t head_width = inner / heads;
-  const double root = std::sqrt(static_cast<double>(head_width));
-  const Tensor<T> query = blockwise_linear(c, q_proj_), value = blockwise_linear(a, v_proj_);
-  const Tensor<T> key = blockwise_linear(c, scale(k_proj_, number<T>(1 / root)));  // k / sqrt(d)
 
-  // Both gates from [q k v], the key there as it was before its division.
-  const Tensor<T> gate_weight = concat<T>({igate_weight_, fgate_weight_}, 0);
-  const std::vector<Tensor<T>> of = split(gate_weight, 1, {inner, inner, inner});
-  const Tensor<T> gates = linear(query, of[0], concat<T>({igate_bias_, fgate_bias_}, 0)) +
-                          linear(key, scale(of[1], number<T>(root))) + linear(value, of[2]);
+  // Query and key come from c, the value from a, and both gates from [q k v]: with that map and those of the blocks
+  // multiplied, they come from c and a. Weights are multiplied rather than activations: there are far fewer of them.
+  const std::vector<Tensor<T>> gates_of = split(concat<T>({igate_weight_, fgate_weight_}, 0), 1, {inner, inner, inner});
+  const auto through = [](const Tensor<T>& gates, const Tensor<T>& blocks) {
+    return blockwise_linear(gates, permute(blocks, {0, 2, 1}));
+  };
+  const double root = std::sqrt(static_cast<double>(inner / heads));
+  const std::vector<Tensor<T>> of_c = linear_maps<T>(c, {q_proj_, scale(k_proj_, number<T>(1 / root))},  // k / sqrt(d)
+                                                     through(gates_of[0], q_proj_) + through(gates_of[1], k_proj_));
+  const std::vector<Tensor<T>> of_a = linear_maps<T>(a, {v_proj_}, through(gates_of[2], v_proj_));
+  const Tensor<T>&query = of_c[0], &key = of_c[1], &value = of_a[0];
+  const Tensor<T> gates = of_c[2] + of_a[1] + concat<T>({igate_bias_, fgate_bias_}, 0);
   const std::vector<Tensor<T>> gate = split(gates, -1, {heads, heads});
 
   const Tensor<T>& input_gate = gate[0];
@@ -156,16 +158,14 @@ Tensor<T> RecallModel<T>::layer(const Tensor<T>& x, const Wanted& wanted, Recall
                                                          log_forget.value(), config_.read, state->memory))
       : config_.composed_memory ? mlstm_composed(query, key, value, input_gate, log_forget, config_.read)
                                 : mlstm(query, key, value, input_gate, log_forget, config_.read, wanted);
-  const Tensor<T> z = linear(x, up[1]);  // only now: then backward is done with it before the memory's turn comes
-  return linear(gated_norm(memory, one_plus(outnorm_), heads, learnable_skip_, c, z), proj_down_);
+  return gated_norm_linear(memory, one_plus(outnorm_), heads, learnable_skip_, c, z, proj_down_, x);
 }
 
 template <Real T>
 Tensor<T> RecallModel<T>::logits(const Array<int64_t>& tokens, const Wanted& wanted, RecallState<T>* state) const {
   check_shape(tokens.rank() == 2, "recall model: tokens must be (B, S), they are {}", tokens.shape());
-  const Tensor<T> x = embedding(embedding_, tokens);
-  const Tensor<T> y = x + layer(layer_norm(x, one_plus(norm_)), wanted, state);
-  return linear(layer_norm(y, one_plus(post_norm_)), head_weight_, head_bias_);
+  const Tensor<T> y = block(embedding(embedding_, tokens), wanted, state);
+  return norm_linear(y, one_plus(post_norm_), head_weight_, head_bias_);
 }
 
 template <Real T>

@@ -53,8 +53,8 @@ class RecallModel {
  private:
   /// tokens -> logits, of whole sequences or, with a state, of their next tokens.
   Tensor<T> logits(const Array<int64_t>& tokens, const Wanted& wanted, RecallState<T>* state) const;
-  /// The block between its two residual ends: (B, S, D) -> (B, S, D).
-  Tensor<T> layer(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const;
+  /// x plus what the block makes of it: (B, S, D) -> (B, S, D).
+  Tensor<T> block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const;
   /// silu of the causal convolution: (B, S, I) -> (B, S, I).
   Tensor<T> convolution(const Tensor<T>& a, RecallState<T>* state) const;
 

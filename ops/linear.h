@@ -17,4 +17,9 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
 template <Real T>
 Tensor<T> blockwise_linear(const Tensor<T>& x, const Tensor<T>& weight);
 
+/// Several maps of one x in one pass over it: blockwise_linear(x, weight) for each weight (n, b, b) of `blockwise`,
+/// then linear(x, dense) for dense (O, n b). x (..., n b) -> each (..., n b), and the last one (..., O).
+template <Real T>
+std::vector<Tensor<T>> linear_maps(const Tensor<T>& x, const std::vector<Tensor<T>>& blockwise, const Tensor<T>& dense);
+
 }  // namespace orthoread

@@ -31,14 +31,13 @@ struct ConvShape {
 
 template <Real T>
 struct RowKernels {
-  /// y (rows, O) = x (rows, D) W^T for a few outputs O, too few for BLAS to be fast; W is (O, D).
-  void (*thin_linear)(int64_t rows, int64_t D, int64_t O, const T* x, const T* w, T* y);
-  /// dx = dy W, and dw += dy^T x.
-  void (*thin_linear_dx)(int64_t rows, int64_t D, int64_t O, const T* dy, const T* w, T* dx);
-  void (*thin_linear_dw)(int64_t rows, int64_t D, int64_t O, const T* dy, const T* x, T* dw);
+  /// c = a b, or c += a b with `add`: a (m, k), its number (i, l) at a[i a_row + l a_column]; b (k, n); c (m, n). Rows
+  /// of b and c lie b_row and c_row apart, and those of b have padded(n) numbers: see ops/row_products.h.
+  void (*multiply)(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b,
+                   int64_t b_row, bool add, T* c, int64_t c_row);
 
-  /// y[j] = sum_d x[j's block][d] w[d][j] for blocks of b columns; w is (b, width).
-  void (*blockwise)(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, T* y);
+  /// y[j] = sum_d x[j's block][d] w[d][j] for blocks of b columns, or y[j] += with `add`; w is (b, width).
+  void (*blockwise)(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, bool add, T* y);
   /// dw[d][j] += sum over rows of x[j's block][d] dy[j].
   void (*blockwise_dw)(int64_t rows, int64_t width, int64_t b, const T* x, const T* dy, T* dw);
 
@@ -51,14 +50,16 @@ struct RowKernels {
   /// y = norm(x) weight, or (norm(x) weight + skip c) silu(z); moments: mean and 1 / sqrt(variance + eps) of each
   /// group.
   void (*norm)(NormShape shape, T eps, const T* x, const T* weight, const NormGate<T>& gate, T* y, T* moments);
-  /// dx, and dweight added to.
+  /// dx, and dweight added to; unless y is null, also y once more.
   void (*norm_backward)(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments,
-                        const T* dy, T* dx, T* dweight, const NormGateGradients<T>& gradients);
+                        const T* dy, T* dx, T* dweight, const NormGateGradients<T>& gradients, T* y);
 
-  /// y = x - log(sum(exp(x))) for each row.
-  void (*log_softmax)(int64_t rows, int64_t n, const T* x, T* y);
-  /// y = factor exp(x).
-  void (*scaled_exp)(int64_t n, T factor, const T* x, T* y);
+  /// For each row of n > 0 numbers: the largest, and log(sum(exp(x - largest))).
+  void (*softmax_norms)(int64_t rows, int64_t n, const T* x, T* norms);
+  /// y = x - log(sum(exp(x))) for each row, from its norms.
+  void (*log_softmax)(int64_t rows, int64_t n, const T* x, const T* norms, T* y);
+  /// y = factor exp(x) / sum(exp(x)) for one row, from its norms.
+  void (*scaled_softmax)(int64_t n, T factor, const T* x, const T* norms, T* y);
 };
 
 /// Those of the instruction set in use.

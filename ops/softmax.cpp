@@ -10,15 +10,10 @@ namespace {
 
 constexpr int64_t kRows = 128;  // in one chunk of work
 
-template <Real T>
-Array<T> log_softmax(const Array<T>& x) {
-  auto y = Array<T>::uninitialized(x.shape());
-  T* out = y.edit();
-  const int64_t n = x.dim(-1);
-  parallel_for(n == 0 ? 0 : x.size() / n, kRows, [&](int64_t begin, int64_t end) {
-    row_kernels<T>().log_softmax(end - begin, n, x.data() + begin * n, out + begin * n);
-  });
-  return y;
+/// body(begin, end) for chunks of the rows of (..., n) numbers, of which there are none if n is 0.
+template <class Body>
+void for_each_chunk(int64_t size, int64_t n, Body body) {
+  parallel_for(n == 0 ? 0 : size / n, kRows, body);
 }
 
 template <Real T>
@@ -39,17 +34,25 @@ void check_targets(const char* op, const Array<T>& logits, const Array<int64_t>&
 template <Real T>
 Tensor<T> log_softmax(const Tensor<T>& x) {
   check_shape(x.value().rank() >= 1, "log_softmax: needs at least one axis, the shape is {}", x.shape());
-  const Array<T> y = log_softmax(x.value());
+  auto y = Array<T>::uninitialized(x.shape());
+  T* to = y.edit();
+  const int64_t n = x.dim(-1);
+  for_each_chunk(y.size(), n, [&](int64_t begin, int64_t end) {
+    auto norms = Array<T>::uninitialized({end - begin, 2});
+    const T* from = x.value().data() + begin * n;
+    row_kernels<T>().softmax_norms(end - begin, n, from, norms.edit());
+    row_kernels<T>().log_softmax(end - begin, n, from, norms.data(), to + begin * n);
+  });
   return record<T>("log_softmax", y, {x}, [y](const Array<T>& dy, const Want&) -> Grads<T> {
     // dx_i = dy_i - softmax_i sum_j dy_j
     auto dx = Array<T>::uninitialized(y.shape());
     T* out = dx.edit();
-    const int64_t n = y.dim(-1);
-    parallel_for(n == 0 ? 0 : y.size() / n, kRows, [&](int64_t begin, int64_t end) {
-      for (int64_t at = begin * n; at < end * n; at += n) {
+    const int64_t width = y.dim(-1);
+    for_each_chunk(y.size(), width, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin * width; at < end * width; at += width) {
         T total = T(0);
-        for (int64_t i = at; i < at + n; ++i) total += dy.data()[i];
-        for (int64_t i = at; i < at + n; ++i) out[i] = dy.data()[i] - exp(y.data()[i]) * total;
+        for (int64_t i = at; i < at + width; ++i) total += dy.data()[i];
+        for (int64_t i = at; i < at + width; ++i) out[i] = dy.data()[i] - exp(y.data()[i]) * total;
       }
     });
     return {dx};
@@ -60,32 +63,39 @@ template <Real T>
 Tensor<T> cross_entropy(const Tensor<T>& logits, const Array<int64_t>& targets) {
   check_targets("cross_entropy", logits.value(), targets);
   const int64_t vocab = logits.dim(-1), rows = targets.size();
-  const Array<T> log_p = log_softmax(logits.value());
+  // The norms are kept for backward, which makes the softmax from the logits again, not its logarithm.
+  auto norms = Array<T>::uninitialized({rows, 2});
   Array<T> losses({rows});
-  T* loss = losses.edit();
-  int64_t kept = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    if (targets.data()[row] == kIgnored) continue;
-    loss[row] = -log_p.data()[row * vocab + targets.data()[row]];
-    ++kept;
-  }
+  T *norms_to = norms.edit(), *loss = losses.edit();
+  for_each_chunk(rows * vocab, vocab, [&](int64_t begin, int64_t end) {
+    row_kernels<T>().softmax_norms(end - begin, vocab, logits.value().data() + begin * vocab, norms_to + 2 * begin);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t target = targets.data()[row];
+      if (target == kIgnored) continue;
+      loss[row] = -(logits.value().data()[row * vocab + target] - norms_to[2 * row] - norms_to[2 * row + 1]);
+    }
+  });
+  const auto kept = rows - std::count(targets.data(), targets.data() + rows, kIgnored);
   const T inverse = T(1) / number<T>(static_cast<double>(kept));
   const T mean = kept == 0 ? T(std::numeric_limits<Precision<T>>::quiet_NaN()) : sum(losses, {0}).item() * inverse;
   return record<T>("cross_entropy", Array<T>({}, {mean}), {logits},
-                   [log_p, targets, inverse, vocab, rows](const Array<T>& dy, const Want&) -> Grads<T> {
+                   [x = logits.value(), norms, targets, inverse, vocab, rows](const Array<T>& dy, const Want&) {
                      // dlogits_i = (softmax_i - [i is the target]) / targets kept
-                     Array<T> dx(log_p.shape());
+                     auto dx = Array<T>::uninitialized(x.shape());
                      T* out = dx.edit();
                      const T g = dy.item() * inverse;
                      parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
                        for (int64_t row = begin; row < end; ++row) {
                          const int64_t target = targets.data()[row], at = row * vocab;
-                         if (target == kIgnored) continue;
-                         row_kernels<T>().scaled_exp(vocab, g, log_p.data() + at, out + at);
+                         if (target == kIgnored) {
+                           std::fill_n(out + at, vocab, T(0));
+                           continue;
+                         }
+                         row_kernels<T>().scaled_softmax(vocab, g, x.data() + at, norms.data() + 2 * row, out + at);
                          out[at + target] -= g;
                        }
                      });
-                     return {dx};
+                     return Grads<T>{dx};
                    });
 }
 

@@ -1,7 +1,7 @@
 #include "ops/linear.h"
 
-#include "tests/gradient_check.h"
-#include "tests/support.h"
+#include "ops/layout.h"
+#include "tests/twin.h"
 
 using namespace orthoread;
 
@@ -54,6 +54,28 @@ TEST_CASE("linear: gradients") {
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
 }
 
+TEST_CASE("linear: several maps in one pass are what they are one by one") {
+  const auto fused = [](const auto& x) { return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1); };
+  const auto composed = [](const auto& x) {
+    return concat<double>({blockwise_linear(x[0], x[1]), blockwise_linear(x[0], x[2]), linear(x[0], x[3])}, -1);
+  };
+  for (const Shape& shape : {Shape{2, 5, 12}, {700, 36}, {1, 32}, {0, 8}}) {  // registers in part, several chunks
+    const int64_t width = shape.back();
+    const Shape blocks = {width / 4, 4, 4};
+    check_twins(
+        "linear_maps",
+        {uniform_array(shape, 1), uniform_array(blocks, 2), uniform_array(blocks, 3), uniform_array({5, width}, 4)},
+        fused, composed);
+  }
+  check_gradient("linear_maps", {{3, 6}, {2, 3, 3}, {3, 2, 2}, {2, 6}}, [](const auto& x) {
+    return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1);
+  });
+  check_gradient("linear_maps, one not used", {{3, 6}, {2, 3, 3}, {2, 6}},
+                 [](const auto& x) { return linear_maps(x[0], {x[1]}, x[2])[1]; });
+  check_gradient("linear_maps, the dense one not used", {{3, 6}, {2, 3, 3}, {2, 6}},
+                 [](const auto& x) { return linear_maps(x[0], {x[1]}, x[2])[0]; });
+}
+
 TEST_CASE("linear: shapes that do not fit") {
   const auto zeros = [](const Shape& shape) { return Tensor<double>(Array<double>(shape)); };
   CHECK(thrown([&] {
@@ -71,4 +93,11 @@ TEST_CASE("linear: shapes that do not fit") {
   CHECK(thrown([&] {
           blockwise_linear(zeros({2, 5}), zeros({2, 3, 3}));
         }) == "blockwise_linear: x must be (..., n b) and weight (n, b, b): x is [2, 5], weight is [2, 3, 3]");
+  CHECK(thrown([&] {
+          linear_maps(zeros({2, 5}), {zeros({2, 3, 3})}, zeros({1, 5}));
+        }) == "linear_maps: x must be (..., n b) and weight (n, b, b): x is [2, 5], weight is [2, 3, 3]");
+  CHECK(thrown([&] {
+          linear_maps(zeros({2, 6}), {zeros({2, 3, 3})}, zeros({1, 5}));
+        }) ==
+        "linear_maps: x must be (..., D) and the dense weight (O, D) with O, D >= 1: x is [2, 6], weight is [1, 5]");
 }

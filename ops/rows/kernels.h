@@ -4,42 +4,9 @@
 
 #include "ops/rows.h"
 #include "ops/rows/parts.h"
+#include "ops/rows/product.h"
 
 namespace orthoread::ORTHOREAD_ISA {
-
-template <typename T>
-void thin_linear(int64_t rows, int64_t D, int64_t O, const T* x, const T* w, T* y) {
-  for (int64_t row = 0; row < rows; ++row, x += D, y += O) {
-    for (int64_t o = 0; o < O; ++o) {
-      Pack<T> products = {};
-      each_part<T>(D, [&](int64_t at, auto n) { products = fma(load(x + at, n), load(w + o * D + at, n), products); });
-      y[o] = sum(products);
-    }
-  }
-}
-
-template <typename T>
-void thin_linear_dx(int64_t rows, int64_t D, int64_t O, const T* dy, const T* w, T* dx) {
-  for (int64_t row = 0; row < rows; ++row, dy += O, dx += D) {
-    each_part<T>(D, [&](int64_t at, auto n) {
-      Pack<T> total = {};
-      for (int64_t o = 0; o < O; ++o) total = fma(splat(dy[o]), load(w + o * D + at, n), total);
-      store(dx + at, total, n);
-    });
-  }
-}
-
-template <typename T>
-void thin_linear_dw(int64_t rows, int64_t D, int64_t O, const T* dy, const T* x, T* dw) {
-  for (int64_t row = 0; row < rows; ++row, dy += O, x += D) {
-    each_part<T>(D, [&](int64_t at, auto n) {
-      const Pack<T> feature = load(x + at, n);
-      for (int64_t o = 0; o < O; ++o) {
-        store(dw + o * D + at, fma(splat(dy[o]), feature, load(dw + o * D + at, n)), n);
-      }
-    });
-  }
-}
 
 /// Lane l of the result is lane d of l's quad, the four lanes that it is among.
 template <int d, typename T, int... l>
@@ -57,25 +24,30 @@ int64_t quad_columns(int64_t width, int64_t b) {
   return Pack<T>::lanes % 4 == 0 && b == 4 ? width / Pack<T>::lanes * Pack<T>::lanes : 0;
 }
 
-template <typename T>
-void blockwise(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, T* y) {
+template <bool add, typename T>
+void blockwise_rows(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, T* y) {
   const int64_t quads = quad_columns<T>(width, b);
   for (int64_t row = 0; row < rows; ++row, x += width, y += width) {
     if constexpr (Pack<T>::lanes % 4 == 0) {
       for (int64_t at = 0; at < quads; at += Pack<T>::lanes) {
-        const Pack<T> features = load(x + at);
-        Pack<T> total = of_quad<0>(features) * load(w + at);
+        const Pack<T> features = load(x + at), before = add ? load(y + at) : Pack<T>{};
+        Pack<T> total = fma(of_quad<0>(features), load(w + at), before);
         total = fma(of_quad<1>(features), load(w + width + at), total);
         total = fma(of_quad<2>(features), load(w + 2 * width + at), total);
         store(y + at, fma(of_quad<3>(features), load(w + 3 * width + at), total));
       }
     }
     for (int64_t j = quads; j < width; ++j) {
-      T total = T(0);
+      T total = add ? y[j] : T(0);
       for (int64_t d = 0; d < b; ++d) total += x[j / b * b + d] * w[d * width + j];
       y[j] = total;
     }
   }
+}
+
+template <typename T>
+void blockwise(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, bool add, T* y) {
+  add ? blockwise_rows<true>(rows, width, b, x, w, y) : blockwise_rows<false>(rows, width, b, x, w, y);
 }
 
 template <typename T>
@@ -194,7 +166,7 @@ void norm(NormShape shape, T eps, const T* x, const T* weight, const NormGate<T>
 
 template <bool gated, typename T>
 void norm_rows_backward(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments,
-                        const T* dy, T* dx, T* dweight, const NormGateGradients<T>& to) {
+                        const T* dy, T* dx, T* dweight, const NormGateGradients<T>& to, T* y) {
   const int64_t size = shape.features / shape.groups;
   for (int64_t i = 0; i < shape.rows * shape.groups; ++i) {
     const int64_t row = i * size, column = i % shape.groups * size;
@@ -202,16 +174,18 @@ void norm_rows_backward(NormShape shape, const T* x, const T* weight, const Norm
     Pack<T> sum_g = {}, sum_gx = {};
     each_part<T>(size, [&](int64_t at, auto n) {
       const Pack<T> unit = (load(x + row + at, n) - mean) * r, w = load(weight + column + at, n);
-      Pack<T> d = load(dy + row + at, n);  // of what was normalised and weighted
+      Pack<T> d = load(dy + row + at, n), out = unit * w;  // d: the cotangent of what was normalised and weighted
       if constexpr (gated) {
         const Pack<T> z = load(gate.z + row + at, n), c = load(gate.c + row + at, n);
         const Pack<T> skip = load(gate.skip + column + at, n), sigma = logistic(z);
-        const Pack<T> open = fma(skip, c, unit * w);
+        const Pack<T> open = fma(skip, c, out);
+        out = open * z * sigma;
         store(to.dz + row + at, d * open * sigma * fma(z, one - sigma, one), n);
         d = d * z * sigma;
         store(to.dc + row + at, d * skip, n);
         store(to.dskip + column + at, fma(d, c, load(to.dskip + column + at, n)), n);
       }
+      if (y != nullptr) store(y + row + at, out, n);
       const Pack<T> g = d * w;
       store(dx + row + at, g, n);
       store(dweight + column + at, fma(d, unit, load(dweight + column + at, n)), n);
@@ -228,37 +202,62 @@ void norm_rows_backward(NormShape shape, const T* x, const T* weight, const Norm
 
 template <typename T>
 void norm_backward(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments, const T* dy,
-                   T* dx, T* dweight, const NormGateGradients<T>& to) {
-  gate.z == nullptr ? norm_rows_backward<false>(shape, x, weight, gate, moments, dy, dx, dweight, to)
-                    : norm_rows_backward<true>(shape, x, weight, gate, moments, dy, dx, dweight, to);
+                   T* dx, T* dweight, const NormGateGradients<T>& to, T* y) {
+  gate.z == nullptr ? norm_rows_backward<false>(shape, x, weight, gate, moments, dy, dx, dweight, to, y)
+                    : norm_rows_backward<true>(shape, x, weight, gate, moments, dy, dx, dweight, to, y);
+}
+
+/// The largest of x, or of no use if one of them is NaN: then the sum that follows is NaN, too.
+template <typename T>
+T largest_of(int64_t n_all, const T* x) {
+  const auto larger = [](T a, T b) { return a > b ? a : b; };
+  Pack<T> packs = splat(x[0]);
+  T largest = x[0];
+  each_part<T>(n_all, [&](int64_t at, auto n) {
+    if constexpr (std::is_same_v<decltype(n), int>) {
+      for (int i = 0; i < n; ++i) largest = larger(x[at + i], largest);
+    } else {
+      const Pack<T> part = load(x + at);
+      packs = {part.v > packs.v ? part.v : packs.v};
+    }
+  });
+  T lanes[Pack<T>::lanes];
+  store(lanes, packs);
+  for (const T lane : lanes) largest = larger(lane, largest);
+  return largest;
 }
 
 template <typename T>
-void log_softmax(int64_t rows, int64_t n_all, const T* x, T* y) {
-  for (int64_t row = 0; row < rows; ++row, x += n_all, y += n_all) {
-    T largest = x[0];
-    for (int64_t i = 1; i < n_all; ++i) largest = x[i] > largest ? x[i] : largest;
+void softmax_norms(int64_t rows, int64_t n_all, const T* x, T* norms) {
+  for (int64_t row = 0; row < rows; ++row, x += n_all) {
+    const T largest = largest_of(n_all, x);
     Pack<T> total = {};
-    each_part<T>(n_all, [&](int64_t at, auto n) {
-      const Pack<T> shifted = load(x + at, n) - splat(largest);
-      store(y + at, shifted, n);
-      total = total + only(exp(shifted), n);
-    });
-    const Pack<T> log_total = splat(log(sum(total)));
-    each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, load(y + at, n) - log_total, n); });
+    each_part<T>(n_all, [&](int64_t at, auto n) { total = total + only(exp(load(x + at, n) - splat(largest)), n); });
+    norms[2 * row] = largest;
+    norms[2 * row + 1] = log(sum(total));
   }
 }
 
 template <typename T>
-void scaled_exp(int64_t n_all, T factor, const T* x, T* y) {
-  each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n)), n); });
+void log_softmax(int64_t rows, int64_t n_all, const T* x, const T* norms, T* y) {
+  for (int64_t row = 0; row < rows; ++row, x += n_all, y += n_all) {
+    const Pack<T> largest = splat(norms[2 * row]), log_total = splat(norms[2 * row + 1]);
+    each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, load(x + at, n) - largest - log_total, n); });
+  }
+}
+
+template <typename T>
+void scaled_softmax(int64_t n_all, T factor, const T* x, const T* norms, T* y) {
+  const Pack<T> largest = splat(norms[0]), log_total = splat(norms[1]);
+  each_part<T>(
+      n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n) - largest - log_total), n); });
 }
 
 template <Real T>
 const RowKernels<T>& rows() {
-  static constexpr RowKernels<T> kernels = {thin_linear<T>,   thin_linear_dx<T>, thin_linear_dw<T>,     blockwise<T>,
-                                            blockwise_dw<T>,  conv_silu<T>,      conv_silu_backward<T>, norm<T>,
-                                            norm_backward<T>, log_softmax<T>,    scaled_exp<T>};
+  static constexpr RowKernels<T> kernels = {multiply<T>,           blockwise<T>,     blockwise_dw<T>,  conv_silu<T>,
+                                            conv_silu_backward<T>, norm<T>,          norm_backward<T>, softmax_norms<T>,
+                                            log_softmax<T>,        scaled_softmax<T>};
   return kernels;
 }
 

@@ -5,6 +5,10 @@
 
 #include <type_traits>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace orthoread::ORTHOREAD_ISA {
 
 /// Calls body(at, count) for each pack of a row of n numbers; count is the pack's size but for the last one.
@@ -16,13 +20,52 @@ ORTHOREAD_INLINE void each_part(int64_t n, const Body& body) {
   if (at < n) body(at, static_cast<int>(n - at));
 }
 
+/// The first `count` lanes of a pack in memory and back, and the others as 0: in one masked instruction where there is
+/// one, and else number by number.
+template <typename T>
+ORTHOREAD_INLINE Pack<T> load_part(const T* p, int count) {
+  T numbers[Pack<T>::lanes] = {};
+  for (int i = 0; i < count; ++i) numbers[i] = p[i];
+  return load(numbers);
+}
+template <typename T>
+ORTHOREAD_INLINE void store_part(T* p, Pack<T> x, int count) {
+  T numbers[Pack<T>::lanes];
+  store(numbers, x);
+  for (int i = 0; i < count; ++i) p[i] = numbers[i];
+}
+template <typename T>
+ORTHOREAD_INLINE Pack<T> only_part(Pack<T> x, int count) {
+  T numbers[Pack<T>::lanes];
+  store(numbers, x);
+  return load_part(numbers, count);
+}
+#if defined(__AVX512F__)
+ORTHOREAD_INLINE Pack<float> load_part(const float* p, int count) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p)};
+}
+ORTHOREAD_INLINE Pack<double> load_part(const double* p, int count) {
+  return {_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p)};
+}
+ORTHOREAD_INLINE void store_part(float* p, Pack<float> x, int count) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), x.v);
+}
+ORTHOREAD_INLINE void store_part(double* p, Pack<double> x, int count) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), x.v);
+}
+ORTHOREAD_INLINE Pack<float> only_part(Pack<float> x, int count) {
+  return {_mm512_maskz_mov_ps(static_cast<__mmask16>((1u << count) - 1), x.v)};
+}
+ORTHOREAD_INLINE Pack<double> only_part(Pack<double> x, int count) {
+  return {_mm512_maskz_mov_pd(static_cast<__mmask8>((1u << count) - 1), x.v)};
+}
+#endif
+
 /// `count` numbers, the other lanes 0. Where the count is a whole pack the compiler knows it.
 template <typename T, class Count>
 ORTHOREAD_INLINE Pack<T> load(const T* p, Count count) {
   if constexpr (std::is_same_v<Count, int>) {
-    T numbers[Pack<T>::lanes] = {};
-    for (int i = 0; i < count; ++i) numbers[i] = p[i];
-    return load(numbers);
+    return load_part(p, count);
   } else {
     return load(p);
   }
@@ -31,9 +74,7 @@ ORTHOREAD_INLINE Pack<T> load(const T* p, Count count) {
 template <typename T, class Count>
 ORTHOREAD_INLINE void store(T* p, Pack<T> x, Count count) {
   if constexpr (std::is_same_v<Count, int>) {
-    T numbers[Pack<T>::lanes];
-    store(numbers, x);
-    for (int i = 0; i < count; ++i) p[i] = numbers[i];
+    store_part(p, x, count);
   } else {
     store(p, x);
   }
@@ -43,9 +84,7 @@ ORTHOREAD_INLINE void store(T* p, Pack<T> x, Count count) {
 template <typename T, class Count>
 ORTHOREAD_INLINE Pack<T> only(Pack<T> x, Count count) {
   if constexpr (std::is_same_v<Count, int>) {
-    T numbers[Pack<T>::lanes];
-    store(numbers, x);
-    return load(numbers, count);
+    return only_part(x, count);
   } else {
     return x;
   }
