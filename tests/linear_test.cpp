@@ -56,8 +56,8 @@ TEST_CASE("linear: gradients") {
 
 TEST_CASE("linear: several maps in one pass are what they are one by one") {
   const auto fused = [](const auto& x) { return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1); };
-  const auto composed = [](const auto& x) {
-    return concat<double>({blockwise_linear(x[0], x[1]), blockwise_linear(x[0], x[2]), linear(x[0], x[3])}, -1);
+  const auto composed = []<Real T>(const std::vector<Tensor<T>>& x) {
+    return concat<T>({blockwise_linear(x[0], x[1]), blockwise_linear(x[0], x[2]), linear(x[0], x[3])}, -1);
   };
   for (const Shape& shape : {Shape{2, 5, 12}, {700, 36}, {1, 32}, {0, 8}}) {  // registers in part, several chunks
     const int64_t width = shape.back();

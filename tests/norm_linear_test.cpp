@@ -19,13 +19,13 @@ TEST_CASE("norm_linear: what the ops compute one after another") {
         [](const auto& t) { return linear(layer_norm(t[0], t[1]), t[2], t[3]); });
     check_twins(
         "norm_linear_split", {x, norm, weight},
-        [](const auto& t) {
+        []<Real T>(const std::vector<Tensor<T>>& t) {
           const auto parts = norm_linear_split(t[0], t[1], t[2], {17, 3});
-          return concat<double>({parts[1], parts[0]}, -1);
+          return concat<T>({parts[1], parts[0]}, -1);
         },
-        [](const auto& t) {
+        []<Real T>(const std::vector<Tensor<T>>& t) {
           const auto parts = split(linear(layer_norm(t[0], t[1]), t[2]), -1, {17, 3});
-          return concat<double>({parts[1], parts[0]}, -1);
+          return concat<T>({parts[1], parts[0]}, -1);
         });
     Shape of_residual = shape;
     of_residual.back() = 20;
