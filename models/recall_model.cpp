@@ -143,7 +143,8 @@ Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, Recall
   const auto through = [](const Tensor<T>& gates, const Tensor<T>& blocks) {
     return blockwise_linear(gates, permute(blocks, {0, 2, 1}));
   };
-  const double root = std::sqrt(static_cast<double>(inner / heads));
+  const int64_t head_width = inner / heads;
+  const double root = std::sqrt(static_cast<double>(head_width));
   const std::vector<Tensor<T>> of_c = linear_maps<T>(c, {q_proj_, scale(k_proj_, number<T>(1 / root))},  // k / sqrt(d)
                                                      through(gates_of[0], q_proj_) + through(gates_of[1], k_proj_));
   const std::vector<Tensor<T>> of_a = linear_maps<T>(a, {v_proj_}, through(gates_of[2], v_proj_));

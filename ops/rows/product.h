@@ -56,18 +56,18 @@ void multiply_column(int64_t m, int64_t k, const T* a, int64_t a_row, int64_t a_
 template <typename T>
 void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b, int64_t b_row,
               bool add, T* c, int64_t c_row) {
-  constexpr int lanes = Pack<T>::lanes;
-  constexpr int64_t kDepth = 512;  // rows of b, of which a column of tiles fills the second-level cache by a tenth
+  constexpr int64_t kDepth = 512;  // of a product in one go: a column of b then takes a tenth of the second-level cache
   if (k > kDepth) {
     multiply(m, n, kDepth, a, a_row, a_column, b, b_row, add, c, c_row);
     return multiply(m, n, k - kDepth, a + kDepth * a_column, a_row, a_column, b + kDepth * b_row, b_row, true, c,
                     c_row);
   }
+  constexpr int lanes = Pack<T>::lanes, columns = kTilePacks * lanes;
   const auto column = [&]<int packs>(std::integral_constant<int, packs>, int64_t j, auto last) {
     multiply_column<packs>(m, k, a, a_row, a_column, b + j, b_row, add, c + j, c_row, last);
   };
   int64_t j = 0;
-  for (; j + kTilePacks * lanes <= n; j += kTilePacks * lanes) {
+  for (; j + columns <= n; j += columns) {
     column(std::integral_constant<int, kTilePacks>{}, j, std::integral_constant<int, lanes>{});
   }
   const auto rest = static_cast<int>(n - j);
