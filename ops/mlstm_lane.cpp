@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -108,6 +109,7 @@ const Ladder<T>& ladder(int steps) {
       for (size_t j = sums.size(); j-- > 2;) sums[j - 2] += sums[j];
       std::vector<T>& t = l.tails.emplace_back();
       for (const double x : sums) t.push_back(static_cast<T>(2 * x));
+      t.push_back(T(0));
       l.rungs.push_back({static_cast<T>(series.beta), static_cast<int>(c.size()), nullptr, nullptr});
       l.most_terms = std::max(l.most_terms, l.rungs.back().terms);
     }
@@ -122,8 +124,14 @@ const Ladder<T>& ladder(int steps) {
 template <Real T>
 LanePlan<T> plan(const MemoryRead& read) {
   const Ladder<T>& l = ladder<T>(read.steps);
-  return {read.orthogonalized, read.orthogonalized && read.steps > 0, read.steps,    static_cast<T>(read.alpha),
-          kPrecision<T>,       static_cast<int>(l.rungs.size()),      l.rungs.data()};
+  return {.orthogonalized = read.orthogonalized,
+          .gram = read.orthogonalized && read.steps > 0,
+          .steps = read.steps,
+          .alpha = static_cast<T>(read.alpha),
+          .precision = kPrecision<T>,
+          .rungs = static_cast<int>(l.rungs.size()),
+          .rungs_per_log = 1 / std::log(kLadderStep),
+          .ladder = l.rungs.data()};
 }
 
 }  // namespace

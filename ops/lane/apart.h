@@ -62,14 +62,22 @@ void divided_series(const Scaling<T>& s, T g, T* e) {
   }
 }
 
-/// to = sum_j weights[j] row_j, j < count.
-template <typename T, class W>
-void weigh_rows(W width, int count, const T* weights, const T* rows, T* to) {
-  each_pack<T>(width, [&](int column) {
-    Pack<T> x = splat(weights[0]) * load(rows + column);
-    for (int j = 1; j < count; ++j) x = fma(splat(weights[j]), load(rows + j * width.value + column), x);
-    store(to + column, x);
-  });
+/// to_r = sum_j weights_r[j] row_j, j < count, for r < R.
+template <typename T, int R, class W>
+void weigh_rows(W width, int count, const T* const (&weights)[R], const T* rows, T* const (&to)[R]) {
+  constexpr int lanes = Pack<T>::lanes, packs = packs_at_once<T, W>(R + 1);
+  for (int column = 0; column < width.value; column += packs * lanes) {
+    Pack<T> sums[R][packs] = {};
+    for (int j = 0; j < count; ++j) {
+      ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
+        const Pack<T> row = in_register(load(rows + j * width.value + column + p * lanes));
+        ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) sums[r][p] = fma(splat(weights[r][j]), row, sums[r][p]);
+      }
+    }
+    ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) {
+      ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) store(to[r] + column + p * lanes, sums[r][p]);
+    }
+  }
 }
 
 /// x -= w (w.x); the factor is returned.
@@ -94,7 +102,7 @@ void sum_series_apart(W width, const LanePlan<T>& plan, const Scaling<T>& s, con
 /// What the reverse works in.
 template <typename T>
 struct ApartRows {
-  T *w, *rest, *p, *e, *x;  // w, A', the T_j y', the e_j, a vector
+  T *w, *rest, *p, *e, *x, *z;  // w, A', the T_j y', the e_j, two vectors
 };
 
 /// As sum_series_both_ways: r in row 0 of b, the rows of b and t whose outer products are dG, and dy. There is one pair
@@ -104,7 +112,7 @@ void sum_series_both_ways_apart(W width, const LanePlan<T>& plan, const Scaling<
                                 T* t, T* dy, const ApartRows<T>& rows) {
   const int d = width.value, terms = s.series.terms;
   const T *c = s.series.coefficients, *w = rows.w, *rest = rows.rest;
-  T *p = rows.p, *e = rows.e, *x = rows.x, *pair = b + terms * d;
+  T *p = rows.p, *e = rows.e, *x = rows.x, *z = rows.z;  // w's pair is w and z
   take_out(width, A, s.leading * s.rho2, w, rows.rest);
   scale(width, T(1), y, p);
   const T eta = project(width, w, p), delta = project(width, w, t);
@@ -120,32 +128,32 @@ void sum_series_both_ways_apart(W width, const LanePlan<T>& plan, const Scaling<
   }
 
   const ReadAt<T> at = read_at(plan.steps, s.leading);
-  weigh_rows(width, terms, c, p, b);
+  divided_series(s, at.g, e);
+  weigh_rows<T, 2>(width, terms, {c, e}, p, {b, z});
+  weigh_rows<T, 2>(width, terms, {c, e}, t, {dy, x});
   project(width, w, b);
   add(width, at.g * eta, w, b);
-  weigh_rows(width, terms, c, t, dy);
   project(width, w, dy);
   add(width, at.g * delta, w, dy);
-
-  divided_series(s, at.g, e);
-  weigh_rows(width, terms, e, p, pair);
-  weigh_rows(width, terms, e, t, x);
-  combine(width, delta, pair, eta, x, pair);
-  project(width, w, pair);
-  add(width, at.slope * delta * eta, w, pair);
-  scale(width, T(1) / (T(2) * s.slope * s.rho2), pair, pair);  // in units of the other pairs
+  combine(width, delta, z, eta, x, z);
+  project(width, w, z);
+  add(width, at.slope * delta * eta, w, z);
+  scale(width, T(1) / (T(2) * s.slope * s.rho2), z, z);  // in units of the other pairs
 
   scale(width, T(0.5), p, p);
-  for (int j = 1; j < terms; ++j) weigh_rows(width, terms - j, s.series.tails + j, p, b + j * d);
+  const T* tails = s.series.tails;
+  for (int j = 1; j < terms; j += 2)
+    weigh_rows<T, 2>(width, terms - j, {tails + j, tails + j + 1}, p, {b + j * d, b + (j + 1) * d});
   scale(width, T(0.5), t, t);  // all weights are 2 now
   const auto clear_along_w = [&](const T* these, const T* others) {
     for (int j = 0; j < terms - 1; ++j) e[j] = dot(width, w, these + j * d);
-    weigh_rows(width, terms - 1, e, others, x);
-    add(width, T(-1), x, pair);
+    weigh_rows<T, 1>(width, terms - 1, {e}, others, {x});
+    add(width, T(-1), x, z);
   };
   clear_along_w(t, b + d);
   clear_along_w(b + d, t);
   scale(width, T(1), w, t + (terms - 1) * d);
+  scale(width, T(1), z, b + terms * d);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -194,7 +194,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   zero(width, past.du);
   BackwardRows<T> rows{};
   for (T** row : {&rows.y, &rows.dy, &rows.dr, &rows.Cv, &rows.Ck, &rows.Av, &rows.Au, &rows.Zv, &rows.Zu, &rows.C_dy,
-                  &rows.C_du, &rows.apart.w, &rows.apart.x})
+                  &rows.C_du, &rows.apart.w, &rows.apart.x, &rows.apart.z})
     *row = arena.take(d);
   T *dq = arena.take(d), *dk = arena.take(d), *dv = arena.take(d), *du = arena.take(d);
   zero(width, du);
@@ -245,13 +245,13 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   }
 }
 
-/// For each token of a chunk C, A, n, w, u and y; 21 vectors of a token; dC, dn, Z, two vectors, A'; the rows of b, t
+/// For each token of a chunk C, A, n, w, u and y; 22 vectors of a token; dC, dn, Z, two vectors, A'; the rows of b, t
 /// and p, and e.
 template <typename T>
 int64_t backward_scratch(int64_t d, int terms) {
   const int64_t chunk = chunk_tokens(static_cast<int>(d));
-  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 26 * d + 3 * d * d + (3 * terms + 1) * d + terms,
-                        6 * chunk + 46);
+  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 27 * d + 3 * d * d + (3 * terms + 1) * d + terms,
+                        6 * chunk + 47);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

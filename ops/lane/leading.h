@@ -43,9 +43,8 @@ Moments moments(W width, const LanePlan<T>& plan, const Memory<T>& memory, T rho
 /// The shortest series that holds up to `bound`.
 template <typename T>
 const LaneSeries<T>& series_for(const LanePlan<T>& plan, double bound) {
-  int rung = 0;
-  while (rung + 1 < plan.rungs && value_of(plan.ladder[rung + 1].beta) > bound * 1.0001) ++rung;
-  return plan.ladder[rung];
+  const double rung = log(bound * 1.0001) * plan.rungs_per_log;
+  return plan.ladder[rung < plan.rungs - 1 ? rung > 0 ? static_cast<int>(rung) : 0 : plan.rungs - 1];
 }
 
 /// mu, with w refined from the guess it holds (0: none yet), or 0 where taking mu out would not pay. x: three rows.
@@ -112,7 +111,7 @@ void take_out(W width, const T* A, T size, const T* w, T* to) {
   sweep<0, T>(
       width, {w}, {w},
       [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) {
-        const Pack<T> x = load(A + at) - splat(size) * row[0] * column[0];
+        const Pack<T> x = fma(row[0], splat(-size) * column[0], load(A + at));
         store(to + at, x);
         return x;
       },

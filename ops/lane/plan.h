@@ -13,7 +13,7 @@ struct LaneSeries {
   T beta;
   int terms;
   const T* coefficients;
-  const T* tails;  // tails[j] = 2 (c_j + c_{j+2} + c_{j+4} + ...), one for each term
+  const T* tails;  // tails[j] = 2 (c_j + c_{j+2} + c_{j+4} + ...), one for each term, and 0
 };
 
 /// A MemoryRead, looked up.
@@ -25,7 +25,8 @@ struct LanePlan {
   T alpha;
   double precision;  // half of T's epsilon
   int rungs;
-  const LaneSeries<T>* ladder;  // from beta = 1 downwards
+  double rungs_per_log;         // of beta
+  const LaneSeries<T>* ladder;  // from beta = 1 downwards in equal ratios
 };
 
 template <Real T>
