@@ -102,18 +102,18 @@ void sum_series_apart(W width, const LanePlan<T>& plan, const Scaling<T>& s, con
 /// What the reverse works in.
 template <typename T>
 struct ApartRows {
-  T *w, *rest, *p, *e, *x, *z;  // w, A', the T_j y', the e_j, two vectors
+  T *w, *p, *e, *x, *z;  // w, the T_j y', the e_j, two vectors
 };
 
 /// As sum_series_both_ways: r in row 0 of b, the rows of b and t whose outer products are dG, and dy. There is one pair
-/// more, w's: row `terms` of b and row terms - 1 of t.
+/// more, w's: row `terms` of b and row terms - 1 of t. A is A' then; <dA, A - A'> is returned.
 template <typename T, class W>
-void sum_series_both_ways_apart(W width, const LanePlan<T>& plan, const Scaling<T>& s, const T* A, const T* y, T* b,
-                                T* t, T* dy, const ApartRows<T>& rows) {
+T sum_series_both_ways_apart(W width, const LanePlan<T>& plan, const Scaling<T>& s, T* A, const T* y, T* b, T* t, T* dy,
+                             const ApartRows<T>& rows) {
   const int d = width.value, terms = s.series.terms;
-  const T *c = s.series.coefficients, *w = rows.w, *rest = rows.rest;
+  const T *c = s.series.coefficients, *w = rows.w;
   T *p = rows.p, *e = rows.e, *x = rows.x, *z = rows.z;  // w's pair is w and z
-  take_out(width, A, s.leading * s.rho2, w, rows.rest);
+  take_out(width, A, s.leading * s.rho2, w, A);
   scale(width, T(1), y, p);
   const T eta = project(width, w, p), delta = project(width, w, t);
   zero(width, x);
@@ -121,7 +121,7 @@ void sum_series_both_ways_apart(W width, const LanePlan<T>& plan, const Scaling<
     const T weight = T(j == 1 ? 1 : 2);
     T* const to[2] = {p + j * d, t + j * d};
     const T* const before[2] = {j == 1 ? x : to[0] - 2 * d, j == 1 ? x : to[1] - 2 * d};
-    sum_rows<T, 2>(width, rest, {to[0] - d, to[1] - d}, [&](int r, int column, Pack<T> product) {
+    sum_rows<T, 2>(width, A, {to[0] - d, to[1] - d}, [&](int r, int column, Pack<T> product) {
       store(to[r] + column,
             climb(weight, s.slope, product, load(to[r] - d + column), Pack<T>{} - load(before[r] + column)));
     });
@@ -154,6 +154,7 @@ void sum_series_both_ways_apart(W width, const LanePlan<T>& plan, const Scaling<
   clear_along_w(b + d, t);
   scale(width, T(1), w, t + (terms - 1) * d);
   scale(width, T(1), z, b + terms * d);
+  return T(2) * s.slope * s.leading * s.rho2 * dot(width, w, static_cast<const T*>(z));
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -73,16 +73,17 @@ void read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
   scale(width, over_rho, change.y, rows.y);
   scale(width, plan.alpha, dr, rows.t);
   int pairs = s.series.terms - 1;
+  T dA_A = T(0);  // what of <dA, A> the pairs below do not see
   if (s.leading > T(0)) {
     copy_in(width, width.value, leading, rows.apart.w);
-    sum_series_both_ways_apart(width, plan, s, memory.A, rows.y, rows.b, rows.t, rows.dy, rows.apart);
+    dA_A = sum_series_both_ways_apart(width, plan, s, memory.A, rows.y, rows.b, rows.t, rows.dy, rows.apart);
     ++pairs;
   } else {
     sum_series_both_ways(width, s, memory.A, rows.y, rows.b, rows.t, rows.dy);
   }
   const T through = plan.alpha * dot(width, dr, rows.b) + raw * dot(width, dr, change.y);
   denominator_backward(width, token, memory, den, through, dq, d);
-  add_gram_cotangent(width, s, pairs, memory.A, rows.y, rows.dy, rows.b, rows.t, d.A);
+  add_gram_cotangent(width, s, pairs, dA_A, memory.A, rows.y, rows.dy, rows.b, rows.t, d.A);
   combine(width, over_rho, rows.dy, raw, dr, rows.dy);
 }
 
@@ -202,7 +203,6 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   for (int r = 0; r < plan.rungs; ++r) terms = plan.ladder[r].terms > terms ? plan.ladder[r].terms : terms;
   rows.b = arena.take((terms + 1) * d);
   rows.t = arena.take(terms * d);
-  rows.apart.rest = arena.take(d * d);
   rows.apart.p = arena.take(terms * d);
   rows.apart.e = arena.take(terms);
   const T* leading = checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d);
@@ -245,12 +245,12 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   }
 }
 
-/// For each token of a chunk C, A, n, w, u and y; 22 vectors of a token; dC, dn, Z, two vectors, A'; the rows of b, t
-/// and p, and e.
+/// For each token of a chunk C, A, n, w, u and y; 22 vectors of a token; dC, dn, Z, two vectors; the rows of b, t and
+/// p, and e.
 template <typename T>
 int64_t backward_scratch(int64_t d, int terms) {
   const int64_t chunk = chunk_tokens(static_cast<int>(d));
-  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 27 * d + 3 * d * d + (3 * terms + 1) * d + terms,
+  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 27 * d + 2 * d * d + (3 * terms + 1) * d + terms,
                         6 * chunk + 47);
 }
 

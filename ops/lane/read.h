@@ -110,22 +110,22 @@ struct GramCotangent {
   T decay, shift;
 };
 
-/// Adds the read's dA to `dA`, from `count` pairs of rows of t, the first one halved, and b.
+/// Adds the read's dA to `dA`, from `count` pairs of rows of t, the first one halved, and b. dA_A is a part of <dA, A>
+/// beside those.
 template <typename T, class W>
-void add_gram_cotangent(W width, const Scaling<T>& s, int count, const T* A, const T* y, const T* dy, const T* b, T* t,
-                        GramCotangent<T>& dA) {
-  T dG_G = T(0);  // <dG, G>
+void add_gram_cotangent(W width, const Scaling<T>& s, int count, T dA_A, const T* A, const T* y, const T* dy,
+                        const T* b, T* t, GramCotangent<T>& dA) {
   if (count > 0) {
     T* Z = dA.Z;
     const T factor = T(2) * s.slope, decay = dA.decay;
-    dG_G = sum_outer_products<T>(width, count, t, b + width.value, [&](int at, Pack<T> x, Pack<T>& products) {
+    dA_A += sum_outer_products<T>(width, count, t, b + width.value, [&](int at, Pack<T> x, Pack<T>& products) {
       const Pack<T> new_part = splat(factor) * x;
       products = fma(new_part, load(A + at), products);
       store(Z + at, fma(splat(decay), load(Z + at), new_part));
     });
     dA.decay = T(1);
   }
-  if (!s.clamped) dA.shift -= (dG_G + dot(width, dy, y) / T(2)) / s.rho2;
+  if (!s.clamped) dA.shift -= (dA_A + dot(width, dy, y) / T(2)) / s.rho2;
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA
