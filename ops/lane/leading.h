@@ -51,7 +51,7 @@ const LaneSeries<T>& series_for(const LanePlan<T>& plan, double bound) {
 template <typename T, class W>
 T find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, const Moments& of, T rho2, const T* y, T* w,
                T* x) {
-  constexpr int tries = 3;    // products that may go into making a usable guess
+  constexpr int tries = 2;    // products that may go into making a usable guess
   constexpr int passes = 14;  // over a matrix, beside these products: what all else costs
   const double bound = of.bound(0);
   if (Pack<T>::lanes == 1 || !(bound > kTriedFrom)) return T(0);  // nor for Dual: w's derivative would have to converge
