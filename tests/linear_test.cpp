@@ -42,14 +42,17 @@ TEST_CASE("linear: gradients") {
   check_gradient("linear, no rows", {{0, 4}, {2, 4}}, [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("blockwise_linear", {{2, 2, 6}, {2, 3, 3}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
-  // More rows than one thread takes in forward (256) and in backward (1024).
-  check_gradient("linear, by BLAS", {{3, 4}, {17, 4}}, [](const auto& x) { return linear(x[0], x[1]); });
+  // Tiles of outputs and registers of features, whole and in part.
+  check_gradient("linear, many outputs", {{3, 4}, {19, 4}}, [](const auto& x) { return linear(x[0], x[1]); });
+  check_gradient("linear, very many outputs", {{2, 3}, {600, 3}}, [](const auto& x) { return linear(x[0], x[1]); });
+  check_gradient("linear, many features", {{3, 21}, {5, 21}}, [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("linear, whole vector registers", {{3, 32}, {8, 32}},
                  [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("blockwise_linear, blocks of four", {{3, 36}, {9, 4, 4}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
-  check_gradient("linear, many rows", {{2100, 3}, {2, 3}}, [](const auto& x) { return linear(x[0], x[1]); });
-  check_gradient("linear, many rows by BLAS", {{1100, 2}, {17, 2}}, [](const auto& x) { return linear(x[0], x[1]); });
+  // More rows than the cache holds (128) and than are summed at once (512).
+  check_gradient("linear, many rows", {{1100, 12}, {3, 12}, {3}},
+                 [](const auto& x) { return linear(x[0], x[1], x[2]); });
   check_gradient("blockwise_linear, many rows", {{600, 4}, {2, 2, 2}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
 }
@@ -70,6 +73,12 @@ TEST_CASE("linear: several maps in one pass are what they are one by one") {
   check_gradient("linear_maps", {{3, 6}, {2, 3, 3}, {3, 2, 2}, {2, 6}}, [](const auto& x) {
     return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1);
   });
+  // A twin has the products' mistakes, too.
+  check_gradient("linear_maps, many rows", {{600, 12}, {3, 4, 4}, {2, 6, 6}, {19, 12}}, [](const auto& x) {
+    return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1);
+  });
+  check_gradient("linear_maps, many features", {{3, 21}, {7, 3, 3}, {3, 21}},
+                 [](const auto& x) { return concat(linear_maps(x[0], {x[1]}, x[2]), -1); });
   check_gradient("linear_maps, one not used", {{3, 6}, {2, 3, 3}, {2, 6}},
                  [](const auto& x) { return linear_maps(x[0], {x[1]}, x[2])[1]; });
   check_gradient("linear_maps, the dense one not used", {{3, 6}, {2, 3, 3}, {2, 6}},

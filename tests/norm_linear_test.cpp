@@ -49,6 +49,20 @@ TEST_CASE("norm_linear: gradients") {
   });
   check_gradient("gated_norm_linear", {{4, 6}, {6}, {6}, {4, 6}, {4, 6}, {2, 6}, {4, 2}},
                  [](const auto& x) { return gated_norm_linear(x[0], x[1], 3, x[2], x[3], x[4], x[5], x[6]); });
+  // Several chunks of rows, tiles of outputs and registers of features, whole and in part: a twin has the products'
+  // mistakes, too.
+  for (const Shape& shape : {Shape{600, 12}, {3, 21}}) {
+    constexpr int64_t O = 19;
+    const int64_t rows = shape[0], D = shape[1];
+    const Input x({rows, D}), norm({D}), weight({O, D});
+    check_gradient("norm_linear, larger", {x, norm, weight, {O}},
+                   [](const auto& t) { return norm_linear(t[0], t[1], t[2], t[3]); });
+    check_gradient("norm_linear_split, larger", {x, norm, {O + 2, D}}, [](const auto& t) {
+      return concat(norm_linear_split(t[0], t[1], t[2], {O, 2}), -1);
+    });
+    check_gradient("gated_norm_linear, larger", {x, norm, norm, x, x, weight, {rows, O}},
+                   [](const auto& t) { return gated_norm_linear(t[0], t[1], 3, t[2], t[3], t[4], t[5], t[6]); });
+  }
 }
 
 TEST_CASE("norm_linear: shapes that do not fit") {
