@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 namespace orthoread {
 
@@ -17,8 +18,11 @@ MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case) {
     auto x = Array<T>::uninitialized({size.batch, size.tokens, row});
     T* to = x.edit();
     std::generate_n(to, x.size(), [&] { return static_cast<T>(deviation * random.normal()); });
-    if (worst_case)
-      for (int64_t i = row; i < x.size(); ++i) to[i] = to[i - row];
+    if (worst_case) {  // the second token is the first turned by a right angle, each pair (a, b) to (-b, a)
+      for (int64_t i = 1; i < row && 2 * row <= x.size(); i += 2)
+        std::tie(to[row + i - 1], to[row + i]) = std::pair(-to[i], to[i - 1]);
+      for (int64_t i = 2 * row; i < x.size(); ++i) to[i] = to[i - 2 * row];
+    }
     return x;
   };
   const double root = std::sqrt(static_cast<double>(size.width));
@@ -35,19 +39,55 @@ MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case) {
   return {leaf(query), leaf(key), leaf(value), leaf(input_gate), leaf(log_forget)};
 }
 
+namespace {
+
+/// The terms of one read, of a matrix A with this trace and sum of squares: those of all its eigenvalues or, where
+/// taking the largest out pays, of the others; see ops/lane/leading.h for the rule. w is the last token's eigenvector,
+/// and a few products make it this one's.
+double terms_of_read(const std::vector<ReadSeries>& ladder, double precision, const std::vector<double>& A,
+                     double trace, double square, std::vector<double>& w) {
+  const auto bound = [](double count, double sum, double squares) {
+    const double spread = (1 - 1 / count) * (squares - sum * sum / count);
+    return sum / count + std::sqrt(std::max(1e-9, spread));
+  };
+  const auto terms = [&](double most) {
+    const auto fits = [&](const ReadSeries& series) { return series.beta > most * 1.0001; };
+    return static_cast<double>((std::find_if_not(ladder.begin() + 1, ladder.end(), fits) - 1)->coefficients.size());
+  };
+  double theta = 0;
+  for (int product = 0; product < 6; ++product) {
+    std::vector<double> next(w.size());
+    double size = 0;
+    for (size_t i = 0; i < w.size(); ++i) {
+      for (size_t j = 0; j < w.size(); ++j) next[i] += A[i * w.size() + j] / trace * w[j];
+      size += next[i] * next[i];
+    }
+    theta = std::sqrt(size);
+    for (double& x : next) x /= theta;
+    w = next;
+  }
+  const auto d = static_cast<double>(w.size());
+  const double sigma = square / trace / trace, all = bound(d, 1, sigma);
+  const double others = bound(d - 1, 1 - theta, sigma - theta * theta);
+  if (all < 0.3 || theta < others) return terms(all);
+  const double products = std::acosh(0.05 / precision) / std::acosh(2 * theta / others - 1);  // for a guess 0.05 off
+  return 4 * (terms(all) - terms(others)) > products + 14 ? terms(others) : terms(all);
+}
+
+}  // namespace
+
 /// Follows C and A = C^T C over the first sequence's first tokens, in double and without the stabiliser m, of which the
 /// normalised read does not depend; see ops/lane/memory.h for the recurrence and ops/lane/read.h for the bound.
 template <Real T>
 SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const MemoryInputs<T>& inputs) {
   if (!read.orthogonalized) return {};
   const bool in_double = std::same_as<T, double> || computed_in_double<T>(read);
-  const std::vector<ReadSeries>& ladder = read_series(read.steps, in_double ? 0x1p-53 : 0x1p-24);
-  const auto terms = [](const ReadSeries& series) { return static_cast<double>(series.coefficients.size()); };
+  const double precision = in_double ? 0x1p-53 : 0x1p-24;
+  const std::vector<ReadSeries>& ladder = read_series(read.steps, precision);
   const int64_t d = size.width, tokens = std::min<int64_t>(size.tokens, 1024);
-  const auto width = static_cast<double>(d);
   double total = 0;
   for (int64_t head = 0; head < size.heads; ++head) {
-    std::vector<double> C(static_cast<size_t>(d * d)), A = C, p(static_cast<size_t>(d));
+    std::vector<double> C(static_cast<size_t>(d * d)), A = C, p(static_cast<size_t>(d)), w(p.size(), 1);
     for (int64_t t = 0; t < tokens; ++t) {
       const int64_t gate = t * size.heads + head;
       const T *k = inputs.key.value().data() + gate * d, *v = inputs.value.value().data() + gate * d;
@@ -70,17 +110,14 @@ SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const M
           square += x * x;
           trace += a == b ? x : 0;
         }
-      const double spread = (1 - 1 / width) * (square / trace / trace - 1 / width);
-      const double bound = 1 / width + std::sqrt(std::max(0.0, spread));
-      const auto fits = [&](const ReadSeries& series) { return series.beta > bound * 1.0001; };
-      total += terms(*(std::find_if_not(ladder.begin() + 1, ladder.end(), fits) - 1));
+      total += terms_of_read(ladder, precision, A, trace, square, w);
     }
   }
-  return {total / static_cast<double>(size.heads * tokens), terms(ladder[0])};
+  return {total / static_cast<double>(size.heads * tokens), static_cast<double>(ladder[0].coefficients.size())};
 }
 
 /// A multiply-add is two operations; only what costs d^2 is counted, and in backward nothing that forward has made once
-/// already. In units of d^2:
+/// already. Taking an eigenvalue out is not counted. In units of d^2:
 ///   all     C = f C + i k v^T 3, C^T q 2;                   dC = f dC + q dy^T 3, <dC, C> 2, dC v, dC^T k, C dy 2 each
 ///   NS      u = C^T k 2;                                    dC += k du^T 2, C du 2
 ///   k >= 1  A = f^2 A + p v^T + v p^T 5, its square 2,      dA = f^2 dA + dG 2, dA v, dA u 2 each, <dA, A>, <dG, G> 2

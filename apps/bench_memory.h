@@ -16,8 +16,8 @@ struct MemoryInputs {
 };
 
 /// Inputs as at the start of training: normal queries, keys and values, forget gates from sigmoid(3) to sigmoid(6) by
-/// head, input gates near 1. `worst_case`: every token has the same key and value, so that C^T C has one eigenvalue
-/// and the read needs its full series.
+/// head, input gates near 1. `worst_case`: two orthogonal keys take turns, and two values, so that C^T C has two
+/// eigenvalues of nearly one half: taking one out does not pay, and the series stays as long as it may.
 template <Real T>
 MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -85,10 +86,13 @@ const LaneKernels<T>& kernels() {
 /// The series of one number of steps in the precision of T.
 template <Real T>
 struct Ladder {
-  std::vector<std::vector<T>> coefficients;
+  std::vector<std::vector<T>> coefficients, tails;
   std::vector<LaneSeries<T>> rungs;
   int most_terms = 1;
 };
+
+template <Real T>
+constexpr double kPrecision = std::numeric_limits<Precision<T>>::epsilon() / 2;
 
 template <Real T>
 const Ladder<T>& ladder(int steps) {
@@ -98,13 +102,21 @@ const Ladder<T>& ladder(int steps) {
   const auto [at, fresh] = made.try_emplace(steps);
   Ladder<T>& l = at->second;
   if (fresh) {
-    for (const ReadSeries& series : read_series(steps, value_of(T(std::numeric_limits<Precision<T>>::epsilon() / 2)))) {
+    for (const ReadSeries& series : read_series(steps, kPrecision<T>)) {
       std::vector<T>& c = l.coefficients.emplace_back();
       for (const double x : series.coefficients) c.push_back(static_cast<T>(x));
-      l.rungs.push_back({static_cast<T>(series.beta), static_cast<int>(c.size()), nullptr});
+      std::vector<double> sums = series.coefficients;
+      for (size_t j = sums.size(); j-- > 2;) sums[j - 2] += sums[j];
+      std::vector<T>& t = l.tails.emplace_back();
+      for (const double x : sums) t.push_back(static_cast<T>(2 * x));
+      t.push_back(T(0));
+      l.rungs.push_back({static_cast<T>(series.beta), static_cast<int>(c.size()), nullptr, nullptr});
       l.most_terms = std::max(l.most_terms, l.rungs.back().terms);
     }
-    for (size_t i = 0; i < l.rungs.size(); ++i) l.rungs[i].coefficients = l.coefficients[i].data();
+    for (size_t i = 0; i < l.rungs.size(); ++i) {
+      l.rungs[i].coefficients = l.coefficients[i].data();
+      l.rungs[i].tails = l.tails[i].data();
+    }
   }
   return l;
 }
@@ -112,8 +124,14 @@ const Ladder<T>& ladder(int steps) {
 template <Real T>
 LanePlan<T> plan(const MemoryRead& read) {
   const Ladder<T>& l = ladder<T>(read.steps);
-  return {read.orthogonalized, read.orthogonalized && read.steps > 0, static_cast<T>(read.alpha),
-          static_cast<int>(l.rungs.size()), l.rungs.data()};
+  return {.orthogonalized = read.orthogonalized,
+          .gram = read.orthogonalized && read.steps > 0,
+          .steps = read.steps,
+          .alpha = static_cast<T>(read.alpha),
+          .precision = kPrecision<T>,
+          .rungs = static_cast<int>(l.rungs.size()),
+          .rungs_per_log = 1 / std::log(kLadderStep),
+          .ladder = l.rungs.data()};
 }
 
 }  // namespace
@@ -151,7 +169,7 @@ void set_instruction_set(InstructionSet set) { choice() = supported(set) ? set :
 template <Real T>
 int64_t lane_checkpoint_size(const MemoryRead& read, const LaneShape& shape) {
   if (computed_in_double<T>(read)) return floats_for(lane_checkpoint_size<double>(read, shape));
-  return kernels<T>().checkpoint_size(shape.width, shape.tokens);
+  return kernels<T>().checkpoint_size(read.orthogonalized, shape.width, shape.tokens);
 }
 template <Real T>
 int64_t lane_forward_scratch_size(const MemoryRead& read, const LaneShape& shape) {

@@ -13,9 +13,8 @@ namespace {
 
 using Wide = long double;
 
-constexpr double ladder_step = 0.917004043204671;  // 2^(-1/8): at most 5 % more terms than the best beta would need
-constexpr double slack = 4;                        // in units of the precision: rounding adds as much
-constexpr double smallest_beta = 1.0 / 256;        // lambda_max >= 1/d; below, the series hardly gets shorter
+constexpr double slack = 4;                  // in units of the precision: rounding adds as much
+constexpr double smallest_beta = 1.0 / 256;  // lambda_max >= 1/d; below, the series hardly gets shorter
 
 /// g at x, see the header.
 Wide read_polynomial(int steps, Wide x) {
@@ -107,7 +106,7 @@ const std::vector<ReadSeries>& read_series(int steps, double precision) {
   const std::lock_guard lock(mutex);
   std::vector<ReadSeries>& ladder = made[{steps, precision}];
   if (ladder.empty())
-    for (double beta = 1; beta >= smallest_beta; beta *= ladder_step)
+    for (double beta = 1; beta >= smallest_beta; beta *= kLadderStep)
       ladder.push_back(make_read_series(steps, beta, precision));
   return ladder;
 }

@@ -64,7 +64,9 @@ TEST_CASE("bench: scan") {
   CHECK(number_in(json, "us_per_token_and_head") == doctest::Approx(number_in(json, "seconds") * 2 / (40 * 6) * 1e6));
   CHECK(number_in(json, "mean_terms") < number_in(json, "most_terms"));
   const std::string worst = measured(small + "--worst-case --dtype float64");
-  CHECK(number_in(worst, "mean_terms") == number_in(worst, "most_terms"));
+  const std::string usual = measured(small + "--dtype float64");
+  CHECK(number_in(worst, "mean_terms") > number_in(usual, "mean_terms"));
+  CHECK(number_in(worst, "mean_terms") < number_in(worst, "most_terms"));
   CHECK_FALSE(contains(measured(small + "--read raw"), "terms"));
 }
 

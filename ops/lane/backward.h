@@ -31,6 +31,7 @@ struct MemoryCotangent {
 template <typename T>
 struct BackwardRows {
   T *y, *dy, *dr, *Cv, *Ck, *Av, *Au, *Zv, *Zu, *C_dy, *C_du, *b, *t;
+  ApartRows<T> apart;
 };
 
 /// Cotangents of q and of the denominator's n and m, from `through`, the sum of dh * h.
@@ -54,8 +55,8 @@ void denominator_backward(W width, const Token<T>& token, const Memory<T>& memor
 /// The read: from dh to dy (the cotangent of C_t^T q), the denominator's and dA.
 template <typename T, class W>
 void read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Token<T>& token,
-                   const Memory<T>& memory, const Change<T>& change, const T* dh, T* dq, MemoryCotangent<T>& d,
-                   const BackwardRows<T>& rows) {
+                   const Memory<T>& memory, const Change<T>& change, const T* leading, const T* dh, T* dq,
+                   MemoryCotangent<T>& d, const BackwardRows<T>& rows) {
   const Denominator<T> den = denominator(width, token, memory);
   const T over = T(1) / den.value;
   T* dr = rows.dr;
@@ -66,14 +67,23 @@ void read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
     denominator_backward(width, token, memory, den, dot(width, dr, change.y), dq, d);
     return;
   }
-  const Scaling<T> s = scaling(width, plan, memory);
+  Scaling<T> s = scaling(memory);
+  choose_series(plan, moments(width, plan, memory, s.rho2), leading[width.value], s);
   const T over_rho = T(1) / sqrt(s.rho2), raw = T(1) - plan.alpha;
   scale(width, over_rho, change.y, rows.y);
   scale(width, plan.alpha, dr, rows.t);
-  sum_series_both_ways(width, s, memory.A, rows.y, rows.b, rows.t, rows.dy);
+  int pairs = s.series.terms - 1;
+  T dA_A = T(0);  // what of <dA, A> the pairs below do not see
+  if (s.leading > T(0)) {
+    copy_in(width, width.value, leading, rows.apart.w);
+    dA_A = sum_series_both_ways_apart(width, plan, s, memory.A, rows.y, rows.b, rows.t, rows.dy, rows.apart);
+    ++pairs;
+  } else {
+    sum_series_both_ways(width, s, memory.A, rows.y, rows.b, rows.t, rows.dy);
+  }
   const T through = plan.alpha * dot(width, dr, rows.b) + raw * dot(width, dr, change.y);
   denominator_backward(width, token, memory, den, through, dq, d);
-  add_gram_cotangent(width, s, memory.A, rows.y, rows.dy, rows.b, rows.t, d.A);
+  add_gram_cotangent(width, s, pairs, dA_A, memory.A, rows.y, rows.dy, rows.b, rows.t, d.A);
   combine(width, over_rho, rows.dy, raw, dr, rows.dy);
 }
 
@@ -185,7 +195,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   zero(width, past.du);
   BackwardRows<T> rows{};
   for (T** row : {&rows.y, &rows.dy, &rows.dr, &rows.Cv, &rows.Ck, &rows.Av, &rows.Au, &rows.Zv, &rows.Zu, &rows.C_dy,
-                  &rows.C_du})
+                  &rows.C_du, &rows.apart.w, &rows.apart.x, &rows.apart.z})
     *row = arena.take(d);
   T *dq = arena.take(d), *dk = arena.take(d), *dv = arena.take(d), *du = arena.take(d);
   zero(width, du);
@@ -193,6 +203,9 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   for (int r = 0; r < plan.rungs; ++r) terms = plan.ladder[r].terms > terms ? plan.ladder[r].terms : terms;
   rows.b = arena.take((terms + 1) * d);
   rows.t = arena.take(terms * d);
+  rows.apart.p = arena.take(terms * d);
+  rows.apart.e = arena.take(terms);
+  const T* leading = checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d);
 
   for (int64_t start = (shape.tokens - 1) / chunk * chunk; start >= 0; start -= chunk) {
     const int tokens = static_cast<int>(shape.tokens - start < chunk ? shape.tokens - start : chunk);
@@ -213,7 +226,8 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
       if (x.wanted && !x.wanted[start + t])
         zero(width, rows.dy);
       else
-        read_backward(width, plan, shape, token, memory[t + 1], change[t], dh + at, dq, past, rows);
+        read_backward(width, plan, shape, token, memory[t + 1], change[t], leading + (start + t) * leading_numbers(d),
+                      dh + at, dq, past, rows);
       GateCotangent<T> gate{T(0), T(0)};
       if (plan.orthogonalized) gram_backward(width, plan, token, memory[t], change[t], dk, dv, du, past.A, gate, rows);
       matrix_backward(width, plan, token, memory[t], change[t], rows.dy, du, dq, dk, dv, past, gate, rows);
@@ -231,11 +245,13 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   }
 }
 
-/// For each token of a chunk C, A, n, u and y; 19 vectors of a token; dC, dn, Z, two vectors; the rows of b and t.
+/// For each token of a chunk C, A, n, w, u and y; 22 vectors of a token; dC, dn, Z, two vectors; the rows of b, t and
+/// p, and e.
 template <typename T>
 int64_t backward_scratch(int64_t d, int terms) {
   const int64_t chunk = chunk_tokens(static_cast<int>(d));
-  return Arena<T>::size((chunk + 1) * (2 * d * d + 3 * d) + 24 * d + 2 * d * d + (2 * terms + 1) * d, 5 * chunk + 40);
+  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 27 * d + 2 * d * d + (3 * terms + 1) * d + terms,
+                        6 * chunk + 47);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -1,7 +1,7 @@
 // A lane's forward, in one piece or as a stream.
 #pragma once
 
-#include "ops/lane/read.h"
+#include "ops/lane/apart.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -39,8 +39,15 @@ Token<T> load_token(W width, const LaneShape& shape, const LaneInputs<T>& x, int
 template <typename T, class W>
 Memory<T> take_memory(W width, const LanePlan<T>& plan, Arena<T>& arena) {
   const int64_t d = width.value;
-  Memory<T> memory{
-      arena.take(d * d), plan.orthogonalized ? arena.take(d * d) : nullptr, arena.take(d), T(0), T(0), T(0), 0, false};
+  Memory<T> memory{arena.take(d * d),
+                   plan.orthogonalized ? arena.take(d * d) : nullptr,
+                   arena.take(d),
+                   arena.take(d),
+                   T(0),
+                   T(0),
+                   T(0),
+                   0,
+                   false};
   return memory;
 }
 
@@ -50,6 +57,7 @@ void start_memory(W width, const LanePlan<T>& plan, Memory<T>& memory) {
   zero(width, memory.n);
   memory.m = plan.orthogonalized ? T(0) : T(-__builtin_inf());
   memory.current = false;
+  zero(width, memory.w);
 }
 
 /// A checkpoint is C, n and m.
@@ -69,6 +77,9 @@ void restore(W width, const T* from, Memory<T>& memory) {
   memory.current = false;
 }
 constexpr int64_t checkpoint_numbers(int64_t d) { return d * d + d + 1; }
+
+/// Behind the checkpoints stand, for each token that was read, w and the eigenvalue that was taken out.
+constexpr int64_t leading_numbers(int64_t d) { return d + 1; }
 
 template <typename T>
 struct Denominator {
@@ -99,7 +110,8 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
   const int d = width.value, chunk = chunk_tokens(d);
   const TokenRows<T> rows = take_rows(width, arena);
   Change<T> change{arena.take(d), arena.take(d), arena.take(d), T(0), T(0), T(0)};
-  T *y = arena.take(d), *r = arena.take(d), *b = arena.take(0);  // b: to the scratch's end
+  T *y = arena.take(d), *r = arena.take(d), *rest = arena.take(d * d), *b = arena.take(0);  // b: to the scratch's end
+  T* leading_to = checkpoints ? checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d) : nullptr;
   for (int64_t t = 0; t < shape.tokens; ++t) {
     if ((position + t) % chunk == 0) {
       memory.current = false;
@@ -116,9 +128,20 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
     } else {
       const T over = T(1) / denominator(width, token, memory).value;
       if (plan.orthogonalized) {
-        const Scaling<T> s = scaling(width, plan, memory);
+        Scaling<T> s = scaling(memory);
         scale(width, T(1) / sqrt(s.rho2), change.y, y);
-        sum_series(width, s, memory.A, y, b);
+        const Moments of = moments(width, plan, memory, s.rho2);
+        const T mu = plan.gram && !s.clamped ? find_leading(width, plan, memory, of, s.rho2, y, memory.w, b) : T(0);
+        choose_series(plan, of, mu, s);
+        if (leading_to) {
+          T* to = leading_to + t * leading_numbers(d);
+          for (int c = 0; c < d; ++c) to[c] = memory.w[c];
+          to[d] = mu;
+        }
+        if (mu > T(0))
+          sum_series_apart(width, plan, s, memory.A, memory.w, y, rest, b);
+        else
+          sum_series(width, s, memory.A, y, b);
         combine(width, plan.alpha * over, b, (T(1) - plan.alpha) * over, change.y, r);
       } else {
         scale(width, over, change.y, r);
@@ -137,7 +160,7 @@ void forward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lan
   run(width, plan, shape, x, h, checkpoints, memory, 0, arena);
 }
 
-/// state: a checkpoint and what is carried beside it, A, trace, doubt and whether they are current.
+/// state: a checkpoint and what is carried beside it, A, trace, doubt, whether they are current, and w.
 template <typename T, class W>
 void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInputs<T>& x, T* h, T* state,
             int64_t position, T* scratch) {
@@ -153,6 +176,7 @@ void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lane
     memory.trace = carried[0];
     memory.doubt = value_of(carried[1]);
     memory.current = carried[2] > T(0);
+    copy_in(width, d, static_cast<const T*>(carried + 3), memory.w);
   }
   run<T>(width, plan, shape, x, h, nullptr, memory, position, arena);
   save(width, memory, state);
@@ -160,14 +184,16 @@ void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lane
   carried[0] = memory.trace;
   carried[1] = T(memory.doubt);
   carried[2] = T(memory.current ? 1 : 0);
+  copy_out(width, d, memory.w, carried + 3);
 }
 
-constexpr int64_t state_numbers(int64_t d) { return checkpoint_numbers(d) + d * d + 3; }
+constexpr int64_t state_numbers(int64_t d) { return checkpoint_numbers(d) + d * d + 3 + d; }
 
-/// C, A, n; q, k, v, u, y, p, the scaled y, r; and the rows of b.
+/// C, A, A', n, w; q, k, v, u, y, p, the scaled y, r; and the rows of b.
 template <typename T>
 int64_t forward_scratch(int64_t d, int terms) {
-  return Arena<T>::size(2 * d * d + 9 * d + (terms + 1) * d, 12);
+  const int64_t rows = terms + 1 > 3 ? terms + 1 : 3;  // find_leading takes three
+  return Arena<T>::size(3 * d * d + 10 * d + rows * d, 14);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -36,9 +36,10 @@ template <typename T>
 constexpr LaneKernels<T> lane_kernels() {
   return {
       .checkpoint_size =
-          [](int64_t width, int64_t tokens) {
+          [](bool orthogonalized, int64_t width, int64_t tokens) {
             const int d = padded_width<T>(width), chunk = chunk_tokens(d);
-            return (tokens + chunk - 1) / chunk * checkpoint_numbers(d);
+            return (tokens + chunk - 1) / chunk * checkpoint_numbers(d) +
+                   (orthogonalized ? tokens * leading_numbers(d) : 0);
           },
       .forward_scratch_size = [](int64_t width,
                                  int terms) { return forward_scratch<T>(padded_width<T>(width), terms); },

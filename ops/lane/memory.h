@@ -43,6 +43,7 @@ class Arena {
 template <typename T>
 struct Memory {
   T *C, *A, *n;  // width x width, width x width, width
+  T* w;          // a guess of A's first eigenvector, or 0; see leading.h
   T m;
   T trace;   // of A
   T square;  // sum of A's squared entries

@@ -13,6 +13,7 @@ struct LaneSeries {
   T beta;
   int terms;
   const T* coefficients;
+  const T* tails;  // tails[j] = 2 (c_j + c_{j+2} + c_{j+4} + ...), one for each term, and 0
 };
 
 /// A MemoryRead, looked up.
@@ -20,14 +21,17 @@ template <Real T>
 struct LanePlan {
   bool orthogonalized;
   bool gram;  // more than a normalisation: the read needs C^T C
+  int steps;
   T alpha;
+  double precision;  // half of T's epsilon
   int rungs;
-  const LaneSeries<T>* ladder;  // from beta = 1 downwards
+  double rungs_per_log;         // of beta
+  const LaneSeries<T>* ladder;  // from beta = 1 downwards in equal ratios
 };
 
 template <Real T>
 struct LaneKernels {
-  int64_t (*checkpoint_size)(int64_t width, int64_t tokens);
+  int64_t (*checkpoint_size)(bool orthogonalized, int64_t width, int64_t tokens);
   int64_t (*forward_scratch_size)(int64_t width, int terms);
   int64_t (*backward_scratch_size)(int64_t width, int terms);
   int64_t (*state_size)(int64_t width);

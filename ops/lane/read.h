@@ -10,8 +10,9 @@
 //
 // beta. G is positive with trace tau <= 1 and |G|_F^2 = sigma, so its d eigenvalues have mean tau/d and variance
 // sigma/d - (tau/d)^2, and none exceeds tau/d + sqrt((1 - 1/d)(sigma - tau^2/d)) (Wolkowicz and Styan, 1980). The
-// shortest interval of the ladder above that bound is used. Each series equals g to the scalar's precision there, so
-// the choice changes nothing but the cost, and has no derivative.
+// shortest interval of the ladder above that bound is used; where one eigenvalue stands apart, it is taken out first
+// (apart.h). Each series equals g to the scalar's precision there, so the choice changes nothing but the cost, and has
+// no derivative.
 //
 // Reverse. Let t_j be the cotangent of b_j. Transposing the recurrence runs it upwards:
 //   t_0 = dr,  t_1 = S t_0,  t_{j+1} = 2 S t_j - t_{j-1},     that is t_j = T_j(S) dr,
@@ -22,7 +23,7 @@
 // dA is meant to be symmetric, and as only (dA + dA^T)/2 is ever looked at, it may be kept as it falls out.
 #pragma once
 
-#include "ops/lane/memory.h"
+#include "ops/lane/leading.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -31,27 +32,24 @@ template <typename T>
 struct Scaling {
   T rho2;
   bool clamped;
+  T leading;  // the eigenvalue of G that is taken out, or 0
   LaneSeries<T> series;
   T slope;  // S = slope A - I
 };
 
-template <typename T, class W>
-Scaling<T> scaling(W width, const LanePlan<T>& plan, const Memory<T>& memory) {
+template <typename T>
+Scaling<T> scaling(const Memory<T>& memory) {
   const T floor = T(kMemoryEps * kMemoryEps);
-  Scaling<T> s;
-  s.clamped = memory.trace < floor;
-  s.rho2 = s.clamped ? floor : memory.trace;
-  int rung = 0;
-  if (plan.gram) {
-    const double d = width.value;
-    const double tau = value_of(memory.trace / s.rho2), sigma = value_of(memory.square / s.rho2 / s.rho2);
-    const double spread = (1 - 1 / d) * (sigma - tau * tau / d);
-    const double bound = tau / d + (spread > 0 ? __builtin_sqrt(spread) : 0.0);
-    while (rung + 1 < plan.rungs && value_of(plan.ladder[rung + 1].beta) > bound * 1.0001) ++rung;
-  }
-  s.series = plan.ladder[rung];
+  const bool clamped = memory.trace < floor;
+  return {clamped ? floor : memory.trace, clamped, T(0), {}, T(0)};
+}
+
+/// Takes out `leading`, if that is not 0, and chooses the series for the rest.
+template <typename T>
+void choose_series(const LanePlan<T>& plan, const Moments& of, T leading, Scaling<T>& s) {
+  s.leading = leading;
+  s.series = plan.gram ? series_for(plan, of.bound(value_of(leading))) : plan.ladder[0];
   s.slope = T(2) / (s.series.beta * s.rho2);
-  return s;
 }
 
 /// One step of either recurrence, weight S x + rest, from the product A x. The next product waits for this one: a
@@ -77,7 +75,8 @@ void sum_series(W width, const Scaling<T>& s, const T* A, const T* y, T* b) {
   }
 }
 
-/// Both recurrences: b as above, and from t_0, which the caller has set, t_1 ... t_{N-1} and dy.
+/// Both recurrences: b as above, and from t_0, which the caller has set, t_1 ... t_{N-1} and dy. At last t_0 is halved,
+/// so that all pairs of t_j and b_{j+1} have the weight 2.
 template <typename T, class W>
 void sum_series_both_ways(W width, const Scaling<T>& s, const T* A, const T* y, T* b, T* t, T* dy) {
   const int d = width.value, terms = s.series.terms;
@@ -101,6 +100,7 @@ void sum_series_both_ways(W width, const Scaling<T>& s, const T* A, const T* y, 
       }
     });
   }
+  scale(width, T(0.5), t, t);  // all pairs' weights are 2 now
 }
 
 /// dA, kept as decay Z + shift I with Z not symmetric: see above.
@@ -110,24 +110,22 @@ struct GramCotangent {
   T decay, shift;
 };
 
-/// Adds the read's dA to `dA`, from the rows of b and t (t_0 is halved on the way).
+/// Adds the read's dA to `dA`, from `count` pairs of rows of t, the first one halved, and b. dA_A is a part of <dA, A>
+/// beside those.
 template <typename T, class W>
-void add_gram_cotangent(W width, const Scaling<T>& s, const T* A, const T* y, const T* dy, const T* b, T* t,
-                        GramCotangent<T>& dA) {
-  const int d = width.value, terms = s.series.terms;
-  T dG_G = T(0);  // <dG, G>
-  if (terms > 1) {
-    scale(width, T(0.5), t, t);  // all weights are 2 now
+void add_gram_cotangent(W width, const Scaling<T>& s, int count, T dA_A, const T* A, const T* y, const T* dy,
+                        const T* b, T* t, GramCotangent<T>& dA) {
+  if (count > 0) {
     T* Z = dA.Z;
     const T factor = T(2) * s.slope, decay = dA.decay;
-    dG_G = sum_outer_products<T>(width, terms - 1, t, b + d, [&](int at, Pack<T> x, Pack<T>& products) {
+    dA_A += sum_outer_products<T>(width, count, t, b + width.value, [&](int at, Pack<T> x, Pack<T>& products) {
       const Pack<T> new_part = splat(factor) * x;
       products = fma(new_part, load(A + at), products);
       store(Z + at, fma(splat(decay), load(Z + at), new_part));
     });
     dA.decay = T(1);
   }
-  if (!s.clamped) dA.shift -= (dG_G + dot(width, dy, y) / T(2)) / s.rho2;
+  if (!s.clamped) dA.shift -= (dA_A + dot(width, dy, y) / T(2)) / s.rho2;
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA
