@@ -16,6 +16,19 @@ const std::pair<const char*, const char*> kColumns[] = {{"Dual", "Dual against b
                                                         {"differ.", "Hessian by differences"},
                                                         {"float32", "float32, in roundings of the inputs"}};
 
+/// Which targets a flag goes with.
+const std::map<std::string, std::vector<std::string>> kFlags = {{"--ns-steps", {"newton_schulz", "read"}},
+                                                                {"--polynomial", {"newton_schulz", "gain"}},
+                                                                {"--read", {"read", "model"}},
+                                                                {"--alpha", {"read"}},
+                                                                {"--group-norm", {"read"}},
+                                                                {"--width", {"newton_schulz", "read"}},
+                                                                {"--rank", {"newton_schulz", "read"}},
+                                                                {"--tokens", {"read"}},
+                                                                {"--condition", {"newton_schulz", "read"}},
+                                                                {"--scale", {"newton_schulz", "read"}},
+                                                                {"--out", {"gain"}}};
+
 Json to_json(const GradientReport& report) {
   Json ways, inputs = Json::array();
   for (const Way& way : report.ways) ways[way.name] = {{"worst", way.worst}, {"allowed", way.limit}};
@@ -78,38 +91,20 @@ struct Gradcheck {
     check_flags(only);
     if (only == "gain") return show_gain();
     const bool in_depth =
-        layer_checks().contains(only) || only == "model" || any_given(kNewtonSchulzFlags) || any_given(kReadFlags);
+        layer_checks().contains(only) || only == "model" ||
+        std::any_of(kFlags.begin(), kFlags.end(), [&](const auto& flag) { return given(flag.first); });
     return in_depth ? check_one(only) : check_table(targets.empty() ? check_targets() : targets);
   }
 
  private:
-  using Flags = std::vector<const char*>;
-  inline static const Flags kNewtonSchulzFlags = {"--ns-steps", "--polynomial", "--width",
-                                                  "--rank",     "--condition",  "--scale"};
-  inline static const Flags kReadFlags = {"--ns-steps", "--read",      "--alpha", "--group-norm", "--width",
-                                          "--rank",     "--condition", "--scale", "--tokens"};
-
-  bool given(const char* flag) const { return command->count(flag) > 0; }
-  bool any_given(const Flags& flags) const {
-    return std::any_of(flags.begin(), flags.end(), [&](auto f) { return given(f); });
-  }
+  bool given(const std::string& flag) const { return command->count(flag) > 0; }
 
   /// Each flag belongs to some targets, of which one must be named, and has its range.
   void check_flags(const std::string& only) {
-    for (const Flags* flags : {&kNewtonSchulzFlags, &kReadFlags}) {
-      for (const char* flag : *flags) {
-        const auto has = [&](const Flags& all) { return std::count(all.begin(), all.end(), std::string(flag)) > 0; };
-        const bool fits = (only == "newton_schulz" && has(kNewtonSchulzFlags)) || (only == "read" && has(kReadFlags)) ||
-                          (only == "gain" && std::string(flag) == "--polynomial") ||
-                          (only == "model" && std::string(flag) == "--read");
-        check(fits || !given(flag), "{}: goes with {}, as the only target", flag,
-              std::string(flag) == "--read"                ? "read or model"
-              : std::string(flag) == "--polynomial"        ? "newton_schulz or gain"
-              : has(kNewtonSchulzFlags) && has(kReadFlags) ? "newton_schulz or read"
-                                                           : "read");
-      }
+    for (const auto& [flag, of] : kFlags) {
+      check(!given(flag) || std::find(of.begin(), of.end(), only) != of.end(), "{}: goes with {}, as the only target",
+            flag, fmt::join(of, " or "));
     }
-    check(out.empty() || only == "gain", "--out: goes with gain, as the only target");
     constexpr int64_t kWidest = 64, kLongest = 1024;
     const auto in_range = [](const char* flag, auto value, auto low, auto high) {
       check(low <= value && value <= high, "{}: from {} to {} is allowed, not {}", flag, low, high, value);

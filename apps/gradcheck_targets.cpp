@@ -5,11 +5,13 @@
 #include "ops/conv.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
+#include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/mlstm.h"
 #include "ops/mlstm_composed.h"
 #include "ops/newton_schulz.h"
 #include "ops/norm.h"
+#include "ops/norm_linear.h"
 #include "ops/softmax.h"
 
 namespace orthoread {
@@ -256,6 +258,41 @@ const std::map<std::string, std::function<GradientReport(uint64_t)>>& layer_chec
          return joined(gradient_report("gated_norm", inputs, fused),
                        twin_report("gated_norm", inputs, fused, [](const auto& x) {
                          return (group_norm(x[0], x[1], 2) + x[2] * x[3]) * silu(x[4]);
+                       }));
+       }},
+      {"linear_maps",
+       [](uint64_t seed) {
+         const Functions fused([](const auto& x) { return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1); });
+         const auto inputs =
+             uniform(seed, {{"x", {3, 8}}, {"blocks 0", {2, 4, 4}}, {"blocks 1", {4, 2, 2}}, {"dense", {3, 8}}});
+         return joined(
+             gradient_report("linear_maps", inputs, fused),
+             twin_report("linear_maps", inputs, fused, []<Real T>(const std::vector<Tensor<T>>& x) {
+               return concat<T>({blockwise_linear(x[0], x[1]), blockwise_linear(x[0], x[2]), linear(x[0], x[3])}, -1);
+             }));
+       }},
+      {"norm_linear",
+       [](uint64_t seed) {
+         const Functions fused([](const auto& x) { return norm_linear(x[0], x[1], x[2], x[3]); });
+         const auto inputs = uniform(seed, {{"x", {3, 6}}, {"norm", {6}}, {"weight", {4, 6}}, {"bias", {4}}});
+         return joined(gradient_report("norm_linear", inputs, fused),
+                       twin_report("norm_linear", inputs, fused,
+                                   [](const auto& x) { return linear(layer_norm(x[0], x[1]), x[2], x[3]); }));
+       }},
+      {"gated_norm_linear",
+       [](uint64_t seed) {
+         const Functions fused(
+             [](const auto& x) { return gated_norm_linear(x[0], x[1], 2, x[2], x[3], x[4], x[5], x[6]); });
+         const auto inputs = uniform(seed, {{"x", {3, 6}},
+                                            {"norm", {6}},
+                                            {"skip", {6}},
+                                            {"c", {3, 6}},
+                                            {"z", {3, 6}},
+                                            {"weight", {4, 6}},
+                                            {"residual", {3, 4}}});
+         return joined(gradient_report("gated_norm_linear", inputs, fused),
+                       twin_report("gated_norm_linear", inputs, fused, [](const auto& x) {
+                         return x[6] + linear(gated_norm(x[0], x[1], 2, x[2], x[3], x[4]), x[5]);
                        }));
        }},
       {"cross_entropy",

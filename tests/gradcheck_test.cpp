@@ -130,7 +130,8 @@ TEST_CASE("gradcheck gain: a picture, whole or not at all") {
 TEST_CASE("gradcheck: arguments that do not fit") {
   check_refused("foo",
                 "gradcheck: newton_schulz, read, blockwise_linear, causal_conv_silu, cross_entropy, embedding, "
-                "gated_norm, group_norm, layer_norm, linear, model, gain are allowed, not 'foo'");
+                "gated_norm, gated_norm_linear, group_norm, layer_norm, linear, linear_maps, norm_linear, model, gain "
+                "are allowed, not 'foo'");
   check_refused("gain model", "gradcheck: gain is asked for alone");
   check_refused("linear --rank 3", "--rank: goes with newton_schulz or read, as the only target");
   check_refused("--ns-steps 3", "--ns-steps: goes with newton_schulz or read, as the only target");
