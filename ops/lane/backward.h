@@ -207,7 +207,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   rows.apart.e = arena.take(terms);
   const T* leading = checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d);
 
-  for (int64_t start = (shape.tokens - 1) / chunk * chunk; start >= 0; start -= chunk) {
+  for (int64_t start = (shape.tokens + chunk - 1) / chunk * chunk - chunk; start >= 0; start -= chunk) {
     const int tokens = static_cast<int>(shape.tokens - start < chunk ? shape.tokens - start : chunk);
     restore(width, checkpoints + start / chunk * checkpoint_numbers(d), memory[0]);
     for (int t = 0; t < tokens; ++t) {
