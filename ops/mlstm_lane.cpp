@@ -92,7 +92,7 @@ struct Ladder {
 };
 
 template <Real T>
-constexpr double kPrecision = std::numeric_limits<Precision<T>>::epsilon() / 2;
+constexpr double kPrecision = static_cast<double>(std::numeric_limits<Precision<T>>::epsilon()) / 2;
 
 template <Real T>
 const Ladder<T>& ladder(int steps) {
