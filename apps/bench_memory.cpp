@@ -69,9 +69,9 @@ double terms_of_read(const std::vector<ReadSeries>& ladder, double precision, co
   const auto d = static_cast<double>(w.size());
   const double sigma = square / trace / trace, all = bound(d, 1, sigma);
   const double others = bound(d - 1, 1 - theta, sigma - theta * theta);
-  if (all < 0.3 || theta < others) return terms(all);
+  if (all < kApartFrom || theta < others) return terms(all);
   const double products = std::acosh(0.05 / precision) / std::acosh(2 * theta / others - 1);  // for a guess 0.05 off
-  return 4 * (terms(all) - terms(others)) > products + 14 ? terms(others) : terms(all);
+  return 4 * (terms(all) - terms(others)) > products + kApartPasses ? terms(others) : terms(all);
 }
 
 }  // namespace

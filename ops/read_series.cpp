@@ -13,7 +13,7 @@ namespace {
 
 using Wide = long double;
 
-constexpr double slack = 4;                  // in units of the precision: rounding adds as much
+constexpr double slack = 2;                  // in units of the precision: rounding adds as much
 constexpr double smallest_beta = 1.0 / 256;  // lambda_max >= 1/d; below, the series hardly gets shorter
 
 /// g at x, see the header.

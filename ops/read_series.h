@@ -29,7 +29,7 @@ struct ReadSeries {
 inline constexpr double kLadderStep = 0.917004043204671;
 
 /// Series for k = `steps` on a ladder of intervals, beta = 1 first and each next one shorter, with both errors below
-/// 4 precision. Made once for each (steps, precision) and kept.
+/// 2 precision. Made once for each (steps, precision) and kept.
 /// 0 <= steps <= kMostReadSteps; precision is 2^-24 for float, 2^-53 for double.
 const std::vector<ReadSeries>& read_series(int steps, double precision);
 

@@ -103,6 +103,11 @@ const std::vector<Kind> kKinds = {
        edit(x, key, [](auto, int64_t t, int64_t c) { return t == 0 && c == 0 ? 1.0 : 0.0; });
        edit(x, query, [](double q, int64_t t, int64_t c) { return c > 0 ? q : t % 2 ? -1.0 : 1.0; });
      }},
+    {"queries, keys and values alike, as in training: gradients cancel along the largest singular vector of C",
+     [](auto& x) {
+       for (const size_t input : {query, key, value})
+         edit(x, input, [](double a, int64_t, int64_t c) { return 0.5 * a + std::sin(double(1 + 7 * c)); });
+     }},
     {"keys and values alike: one eigenvalue of C^T C stands apart, and is taken out of the series",
      [](auto& x) {
        for (const size_t input : {key, value})
@@ -262,12 +267,11 @@ TEST_CASE("mlstm: every width, those compiled as constants and others") {
 TEST_CASE("mlstm: in float, at most twice the errors of the composed form") {
   // Where q.n is nearly 0 an output and its gradients grow, and their errors with them: a sequence's error is the root
   // mean square over its numbers, and ratios of those scatter so much that only their geometric mean over many
-  // sequences means something. One kind alone may come out a little worse, and is held to 2.5: with ns5 and repeated
-  // keys, which make C's rank 3, a gradient has up to 2.3 times the twin's error at this width (1.3 times at 48).
-  constexpr int64_t B = 8;
+  // sequences means something.
+  constexpr int64_t B = 16;
   using Sums = std::array<double, 6>;  // for each result, the sum over sequences of the logarithm of its error
   std::map<std::string, Sums> over_all;
-  const std::vector<size_t> kinds = {0, 1, 2, 6, kKinds.size() - 1};
+  const std::vector<size_t> kinds = {0, 1, 2, 6, kKinds.size() - 2, kKinds.size() - 1};
   for (const size_t kind : kinds) {
     CAPTURE(std::string(kKinds[kind].name));
     Inputs<double> x;
@@ -295,7 +299,7 @@ TEST_CASE("mlstm: in float, at most twice the errors of the composed form") {
         Sums& total = over_all[fmt::format("{}, {}", title(read), name(instruction_set()))];
         for (size_t r = 0; r < ours.size(); ++r) {
           const double ratio = std::exp((ours[r] - of_twin[r]) / B);
-          CHECK_MESSAGE(ratio <= 2.5, fmt::format("{}: {:.2f} times the error", kNames[r], ratio));
+          CHECK_MESSAGE(ratio <= 2, fmt::format("{}: {:.2f} times the error", kNames[r], ratio));
           total[r] += ours[r] - of_twin[r];
         }
       });
@@ -304,7 +308,7 @@ TEST_CASE("mlstm: in float, at most twice the errors of the composed form") {
   for (const auto& total : over_all) {
     for (size_t r = 0; r < total.second.size(); ++r) {
       const double ratio = std::exp(total.second[r] / static_cast<double>(B * kinds.size()));
-      CHECK_MESSAGE(ratio <= 2, fmt::format("{}, {}: {:.2f} times the error", total.first, kNames[r], ratio));
+      CHECK_MESSAGE(ratio <= 1.5, fmt::format("{}, {}: {:.2f} times the error", total.first, kNames[r], ratio));
     }
   }
 }

@@ -53,8 +53,8 @@ TEST_CASE("read_series: value and slope are as near as stated, on every rung, fo
       const Jet top = exact(steps, 0);
       for (const ReadSeries& series : read_series(steps, precision)) {
         CAPTURE(series.beta);
-        CHECK(series.value_error <= 4 * precision);
-        CHECK(series.slope_error <= 4 * precision);
+        CHECK(series.value_error <= 2 * precision);
+        CHECK(series.slope_error <= 2 * precision);
         Wide value_rounding = 0, slope_rounding = 0;
         for (size_t j = 0; j <= series.coefficients.size(); ++j) {  // and one that was dropped
           const Wide c = j < series.coefficients.size() ? Wide(series.coefficients[j]) : 0;

@@ -21,7 +21,7 @@ namespace orthoread::ORTHOREAD_ISA {
 template <typename T>
 struct MemoryCotangent {
   T *C, *n;
-  T m;
+  Wide<T> m;
   GramCotangent<T> A;
   T decay;    // the dC meant is decay C + k du^T,
   T *k, *du;  // with k and du of the token after
@@ -48,14 +48,15 @@ void denominator_backward(W width, const Token<T>& token, const Memory<T>& memor
   }
   if (qn_share < T(1)) {  // exp(-m) / (exp(-m) + eps), which stays finite where exp(-m) does not
     const T share = T(1) / (T(1) + T(kMemoryEps) * exp(memory.m));
-    d.m += through * share * (T(1) - qn_share);
+    d.m += Wide<T>(through * share * (T(1) - qn_share));
   }
 }
 
-/// The read: from dh to dy (the cotangent of C_t^T q), the denominator's and dA.
+/// The read: from dh to dy (the cotangent of C_t^T q), the denominator's and dA. Where an eigenvalue was taken out,
+/// true is returned, and dC_t has the outer products of rows.apart instead of q dy^T.
 template <typename T, class W>
-void read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Token<T>& token,
-                   const Memory<T>& memory, const Change<T>& change, const T* leading, const T* dh, T* dq,
+bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Token<T>& token,
+                   const Memory<T>& memory, const Change<T>& change, const Leading<T>& leading, const T* dh, T* dq,
                    MemoryCotangent<T>& d, const BackwardRows<T>& rows) {
   const Denominator<T> den = denominator(width, token, memory);
   const T over = T(1) / den.value;
@@ -65,32 +66,36 @@ void read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
   if (!plan.orthogonalized) {
     scale(width, T(1), dr, rows.dy);
     denominator_backward(width, token, memory, den, dot(width, dr, change.y), dq, d);
-    return;
+    return false;
   }
   Scaling<T> s = scaling(memory);
-  choose_series(plan, moments(width, plan, memory, s.rho2), leading[width.value], s);
+  choose_series(plan, moments(width, plan, memory, s.rho2), leading.mu, s);
+  const bool apart = s.leading > T(0);
   const T over_rho = T(1) / sqrt(s.rho2), raw = T(1) - plan.alpha;
-  scale(width, over_rho, change.y, rows.y);
   scale(width, plan.alpha, dr, rows.t);
-  int pairs = s.series.terms - 1;
-  T dA_A = T(0);  // what of <dA, A> the pairs below do not see
-  if (s.leading > T(0)) {
-    copy_in(width, width.value, leading, rows.apart.w);
-    dA_A = sum_series_both_ways_apart(width, plan, s, memory.A, rows.y, rows.b, rows.t, rows.dy, rows.apart);
-    ++pairs;
+  Wide<T> radial = Wide<T>(0);  // of <dG, G> + dy.y / 2, what the pairs and y below do not see
+  if (apart) {
+    const ApartScalars<T> of_w = sum_series_both_ways_apart<T>(width, plan, s, leading, token.q, memory.C, memory.A,
+                                                               rows.b, rows.t, rows.dy, rows.apart);
+    radial = Wide<T>(of_w.radial);
+    scale(width, T(1), leading.y, rows.y);
+    add(width, raw * of_w.kappa, dr, rows.apart.b);
   } else {
+    scale(width, over_rho, change.y, rows.y);
     sum_series_both_ways(width, s, memory.A, rows.y, rows.b, rows.t, rows.dy);
   }
   const T through = plan.alpha * dot(width, dr, rows.b) + raw * dot(width, dr, change.y);
   denominator_backward(width, token, memory, den, through, dq, d);
-  add_gram_cotangent(width, s, pairs, dA_A, memory.A, rows.y, rows.dy, rows.b, rows.t, d.A);
+  add_gram_cotangent(width, s, s.series.terms - (apart ? 0 : 1), radial, memory.A, rows.y, rows.dy, rows.b, rows.t,
+                     d.A);
   combine(width, over_rho, rows.dy, raw, dr, rows.dy);
+  return apart;
 }
 
 /// df, di and the gradients of k and v, as far as a part of the memory gives them.
 template <typename T>
 struct GateCotangent {
-  T f, i;
+  Wide<T> f, i;
 };
 
 /// Through A_t = f^2 A_{t-1} + ...; sets du.
@@ -101,29 +106,29 @@ void gram_backward(W width, const LanePlan<T>& plan, const Token<T>& token, cons
   const T f = change.forget, i = change.input;
   scale(width, dA.shift, token.v, rows.Av);
   scale(width, dA.shift, change.u, rows.Au);
-  T dA_A = dA.shift * before.trace;  // <dA, A_{t-1}>
-  if (plan.gram) {                   // dA v = (Z v + Z^T v) / 2
+  Wide<T> dA_A = Wide<T>(dA.shift) * Wide<T>(before.trace);  // <dA, A_{t-1}>
+  if (plan.gram) {                                           // dA v = (Z v + Z^T v) / 2
     const T *Z = dA.Z, *A = before.A;
     const T half = dA.decay / T(2);
     dot_rows(width, Z, token.v, rows.Zv);
     dot_rows(width, Z, static_cast<const T*>(change.u), rows.Zu);
     add(width, half, rows.Zv, rows.Av);
     add(width, half, rows.Zu, rows.Au);
-    dA_A += dA.decay * sweep<2, T>(
-                           width, {token.v, change.u}, {token.v},
-                           [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>& products) {
-                             const Pack<T> z = in_register(load(Z + at));
-                             products = fma(z, load(A + at), products);
-                             return z;
-                           },
-                           [&](int r, int column, Pack<T> x) {
-                             T* to = (r == 0 ? rows.Av : rows.Au) + column;
-                             store(to, fma(splat(half), x, load(to)));
-                           });
+    dA_A += Wide<T>(dA.decay) * sweep<2, T>(
+                                    width, {token.v, change.u}, {token.v},
+                                    [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>& products) {
+                                      const Pack<T> z = in_register(load(Z + at));
+                                      products = fma(z, load(A + at), products);
+                                      return z;
+                                    },
+                                    [&](int r, int column, Pack<T> x) {
+                                      T* to = (r == 0 ? rows.Av : rows.Au) + column;
+                                      store(to, fma(splat(half), x, load(to)));
+                                    });
   }
   const T u_dA_v = dot(width, change.u, rows.Av), v_dA_v = dot(width, token.v, rows.Av);
-  gate.f += T(2) * (f * dA_A + i * u_dA_v);
-  gate.i += T(2) * (f * u_dA_v + i * change.kk * v_dA_v);
+  gate.f += Wide<T>(2) * (Wide<T>(f) * dA_A + Wide<T>(i * u_dA_v));
+  gate.i += Wide<T>(T(2) * (f * u_dA_v + i * change.kk * v_dA_v));
   add(width, T(2) * f * i, rows.Au, dv);
   add(width, T(2) * i * i * change.kk, rows.Av, dv);
   add(width, T(2) * i * i * v_dA_v, token.k, dk);
@@ -135,21 +140,30 @@ void gram_backward(W width, const LanePlan<T>& plan, const Token<T>& token, cons
 /// Through C_t and n_t. dy is what the read gave for C_t^T q, d.du what A gave for u; both are used up here.
 template <typename T, class W>
 void matrix_backward(W width, const LanePlan<T>& plan, const Token<T>& token, const Memory<T>& before,
-                     const Change<T>& change, const T* dy, const T* du, T* dq, T* dk, T* dv, MemoryCotangent<T>& d,
-                     GateCotangent<T>& gate, const BackwardRows<T>& rows) {
+                     const Change<T>& change, bool apart, const T* dy, const T* du, T* dq, T* dk, T* dv,
+                     MemoryCotangent<T>& d, GateCotangent<T>& gate, const BackwardRows<T>& rows) {
   const T f = change.forget, i = change.input;
   T* dC = d.C;
   const T* C = before.C;
   const T decay = d.decay;
-  const T dC_C = sweep<1, T>(  // <dC, C_{t-1}>
-      width, {token.k, token.q, d.k}, {dy, d.du},
-      [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>& products) {  // dC_t is completed on the way
-        const Pack<T> x = fma(row[1], column[0], fma(row[2], column[1], splat(decay) * load(dC + at)));
-        store(dC + at, x);
-        products = fma(x, load(C + at), products);
-        return x;
-      },
-      [&](int, int column, Pack<T> x) { store(rows.Ck + column, x); });
+  // dC_t is completed by outer products, left_n right_n^T, on the way to k^T dC_t and <dC_t, C_{t-1}>.
+  const auto complete = [&]<int pairs>(const T* const(&k_and_left)[pairs + 1], const T* const(&right)[pairs]) {
+    return sweep<1, T>(
+        width, k_and_left, right,
+        [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>& products) {
+          Pack<T> sum = row[1] * column[0];
+          ORTHOREAD_UNROLL for (int n = 1; n < pairs; ++n) sum = fma(row[n + 1], column[n], sum);
+          sum = fma(splat(decay), load(dC + at), sum);
+          store(dC + at, sum);
+          products = fma(sum, load(C + at), products);
+          return sum;
+        },
+        [&](int, int column, Pack<T> x) { store(rows.Ck + column, x); });
+  };
+  const ApartRows<T>& r = rows.apart;
+  const Wide<T> dC_C = apart ? complete.template operator()<4>({token.k, d.k, r.q, r.a, r.c}, {d.du, dy, r.b, r.w})
+                       : plan.orthogonalized ? complete.template operator()<2>({token.k, d.k, token.q}, {d.du, dy})
+                                             : complete.template operator()<1>({token.k, token.q}, {dy});
   dot_rows(width, static_cast<const T*>(dC), token.v, rows.Cv);
   dot_rows(width, C, dy, rows.C_dy);
 
@@ -162,8 +176,8 @@ void matrix_backward(W width, const LanePlan<T>& plan, const Token<T>& token, co
     add(width, T(1), rows.C_du, dk);
   }
   add(width, i, rows.Ck, dv);
-  gate.f += dC_C + dot(width, d.n, before.n);
-  gate.i += dot(width, token.k, rows.Cv) + dot(width, token.k, d.n);
+  gate.f += dC_C + Wide<T>(dot(width, d.n, before.n));
+  gate.i += Wide<T>(dot(width, token.k, rows.Cv)) + Wide<T>(dot(width, token.k, d.n));
 
   scale(width, f, d.n, d.n);
   d.decay = f;
@@ -184,7 +198,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   for (int t = 0; t < chunk; ++t) change[t] = {arena.take(d), arena.take(d), nullptr, T(0), T(0), T(0)};
   T* p = arena.take(d);
   const TokenRows<T> token_rows = take_rows(width, arena);
-  MemoryCotangent<T> past{arena.take(d * d), arena.take(d), T(0), {arena.take(d * d), T(1), T(0)}, T(0),
+  MemoryCotangent<T> past{arena.take(d * d), arena.take(d), Wide<T>(0), {arena.take(d * d), T(1), T(0)}, T(0),
                           arena.take(d),     arena.take(d)};
   for (int i = 0; i < d; ++i) {
     zero(width, past.C + i * d);
@@ -194,8 +208,9 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   zero(width, past.k);
   zero(width, past.du);
   BackwardRows<T> rows{};
-  for (T** row : {&rows.y, &rows.dy, &rows.dr, &rows.Cv, &rows.Ck, &rows.Av, &rows.Au, &rows.Zv, &rows.Zu, &rows.C_dy,
-                  &rows.C_du, &rows.apart.w, &rows.apart.x, &rows.apart.z})
+  for (T** row :
+       {&rows.y, &rows.dy, &rows.dr, &rows.Cv, &rows.Ck, &rows.Av, &rows.Au, &rows.Zv, &rows.Zu, &rows.C_dy, &rows.C_du,
+        &rows.apart.x, &rows.apart.z, &rows.apart.w, &rows.apart.q, &rows.apart.a, &rows.apart.b, &rows.apart.c})
     *row = arena.take(d);
   T *dq = arena.take(d), *dk = arena.take(d), *dv = arena.take(d), *du = arena.take(d);
   zero(width, du);
@@ -205,6 +220,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   rows.t = arena.take(terms * d);
   rows.apart.p = arena.take(terms * d);
   rows.apart.e = arena.take(terms);
+  rows.apart.f = arena.take(terms);
   const T* leading = checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d);
 
   for (int64_t start = (shape.tokens + chunk - 1) / chunk * chunk - chunk; start >= 0; start -= chunk) {
@@ -223,21 +239,23 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
       zero(width, dq);
       zero(width, dk);
       zero(width, dv);
+      bool apart = false;
       if (x.wanted && !x.wanted[start + t])
         zero(width, rows.dy);
       else
-        read_backward(width, plan, shape, token, memory[t + 1], change[t], leading + (start + t) * leading_numbers(d),
-                      dh + at, dq, past, rows);
-      GateCotangent<T> gate{T(0), T(0)};
+        apart = read_backward(width, plan, shape, token, memory[t + 1], change[t],
+                              leading_at(d, leading + (start + t) * leading_numbers(d)), dh + at, dq, past, rows);
+      GateCotangent<T> gate{Wide<T>(0), Wide<T>(0)};
       if (plan.orthogonalized) gram_backward(width, plan, token, memory[t], change[t], dk, dv, du, past.A, gate, rows);
-      matrix_backward(width, plan, token, memory[t], change[t], rows.dy, du, dq, dk, dv, past, gate, rows);
+      matrix_backward(width, plan, token, memory[t], change[t], apart, rows.dy, du, dq, dk, dv, past, gate, rows);
 
-      const T df = gate.f * change[t].forget, di = gate.i * change[t].input;  // of the exponents
-      const T dm = past.m - df - di;
-      const T kept = T(log_forget_sum[t] > input_gate[t] ? 1.0 : log_forget_sum[t] == input_gate[t] ? 0.5 : 0.0);
+      const Wide<T> df = gate.f * Wide<T>(change[t].forget);  // df and di of the exponents
+      const Wide<T> di = gate.i * Wide<T>(change[t].input);
+      const Wide<T> dm = past.m - df - di;
+      const Wide<T> kept(log_forget_sum[t] > input_gate[t] ? 1.0 : log_forget_sum[t] == input_gate[t] ? 0.5 : 0.0);
       past.m = df + kept * dm;
-      dx.log_forget[(start + t) * shape.gate_row] = past.m;
-      dx.input_gate[(start + t) * shape.gate_row] = di + (T(1) - kept) * dm;
+      dx.log_forget[(start + t) * shape.gate_row] = static_cast<T>(past.m);
+      dx.input_gate[(start + t) * shape.gate_row] = static_cast<T>(di + (Wide<T>(1) - kept) * dm);
       copy_out(width, shape.width, dq, dx.q + at);
       copy_out(width, shape.width, dk, dx.k + at);
       copy_out(width, shape.width, dv, dx.v + at);
@@ -245,13 +263,13 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   }
 }
 
-/// For each token of a chunk C, A, n, w, u and y; 22 vectors of a token; dC, dn, Z, two vectors; the rows of b, t and
-/// p, and e.
+/// For each token of a chunk C, A, n, w, u and y; 26 vectors of a token; dC, dn, Z, two vectors; the rows of b, t and
+/// p, e and f.
 template <typename T>
 int64_t backward_scratch(int64_t d, int terms) {
   const int64_t chunk = chunk_tokens(static_cast<int>(d));
-  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 27 * d + 2 * d * d + (3 * terms + 1) * d + terms,
-                        6 * chunk + 47);
+  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 31 * d + 2 * d * d + (3 * terms + 1) * d + 2 * terms,
+                        6 * chunk + 52);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -78,8 +78,20 @@ void restore(W width, const T* from, Memory<T>& memory) {
 }
 constexpr int64_t checkpoint_numbers(int64_t d) { return d * d + d + 1; }
 
-/// Behind the checkpoints stand, for each token that was read, w and the eigenvalue that was taken out.
-constexpr int64_t leading_numbers(int64_t d) { return d + 1; }
+/// Behind the checkpoints stand, for each token that was read, w, y' and the eigenvalue that was taken out (apart.h).
+constexpr int64_t leading_numbers(int64_t d) { return 2 * d + 1; }
+
+template <typename T, class W>
+void save(W width, T mu, const T* w, const T* y, T* to) {
+  to[2 * width.value] = mu;
+  if (!(mu > T(0))) return;
+  copy_out(width, width.value, w, to);
+  copy_out(width, width.value, y, to + width.value);
+}
+template <typename T>
+Leading<T> leading_at(int d, const T* from) {
+  return {from[2 * d], from, from + d};
+}
 
 template <typename T>
 struct Denominator {
@@ -87,7 +99,7 @@ struct Denominator {
 };
 template <typename T, class W>
 Denominator<T> denominator(W width, const Token<T>& token, const Memory<T>& memory) {
-  const T qn = dot(width, token.q, static_cast<const T*>(memory.n)), floor = exp(-memory.m);
+  const T qn = static_cast<T>(wide_dot<T>(width, token.q, memory.n)), floor = exp(-memory.m);  // often nearly 0
   return {qn, floor, maximum(abs(qn), floor) + T(kMemoryEps)};
 }
 
@@ -131,17 +143,17 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
         Scaling<T> s = scaling(memory);
         scale(width, T(1) / sqrt(s.rho2), change.y, y);
         const Moments of = moments(width, plan, memory, s.rho2);
-        const T mu = plan.gram && !s.clamped ? find_leading(width, plan, memory, of, s.rho2, y, memory.w, b) : T(0);
-        choose_series(plan, of, mu, s);
-        if (leading_to) {
-          T* to = leading_to + t * leading_numbers(d);
-          for (int c = 0; c < d; ++c) to[c] = memory.w[c];
-          to[d] = mu;
-        }
-        if (mu > T(0))
-          sum_series_apart(width, plan, s, memory.A, memory.w, y, rest, b);
-        else
+        if (plan.gram && !s.clamped && find_leading(width, plan, memory, of, s.rho2, y, memory.w, b)) {
+          T *a = b, *rest_of_q = b + d;
+          const Split<T> split = split_query<T>(width, memory.C, memory.w, s.rho2, token.q, a, rest_of_q);
+          choose_series(plan, of, static_cast<T>(split.mu), s);
+          rest_of_y<T>(width, memory.C, memory.w, s.rho2, rest_of_q, y);
+          sum_series_apart(width, plan, s, memory.A, memory.w, y, static_cast<T>(split.eta), rest, b);
+        } else {
+          choose_series(plan, of, T(0), s);
           sum_series(width, s, memory.A, y, b);
+        }
+        if (leading_to) save(width, s.leading, memory.w, y, leading_to + t * leading_numbers(d));
         combine(width, plan.alpha * over, b, (T(1) - plan.alpha) * over, change.y, r);
       } else {
         scale(width, over, change.y, r);

@@ -18,8 +18,6 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-inline constexpr double kTriedFrom = 0.3;  // of the bound on all eigenvalues: below, the series is short as it is
-
 /// What is known of G's eigenvalues: their sum, the sum of their squares, and how far off rounding may have put these.
 struct Moments {
   double count, tau, sigma, noise;
@@ -47,26 +45,26 @@ const LaneSeries<T>& series_for(const LanePlan<T>& plan, double bound) {
   return plan.ladder[rung < plan.rungs - 1 ? rung > 0 ? static_cast<int>(rung) : 0 : plan.rungs - 1];
 }
 
-/// mu, with w refined from the guess it holds (0: none yet), or 0 where taking mu out would not pay. x: three rows.
+/// Refines w from the guess it holds (0: none yet); false where taking its eigenvalue out would not pay. x: three rows.
 template <typename T, class W>
-T find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, const Moments& of, T rho2, const T* y, T* w,
-               T* x) {
-  constexpr int tries = 2;    // products that may go into making a usable guess
-  constexpr int passes = 14;  // over a matrix, beside these products: what all else costs
+bool find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, const Moments& of, T rho2, const T* y,
+                  T* w, T* x) {
+  constexpr int tries = 2;  // products that may go into making a usable guess
   const double bound = of.bound(0);
-  if (Pack<T>::lanes == 1 || !(bound > kTriedFrom)) return T(0);  // nor for Dual: w's derivative would have to converge
+  if (Pack<T>::lanes == 1 || !(bound > kApartFrom))
+    return false;  // nor for Dual: w's derivative would have to converge
   const int d = width.value;
   const auto normalise = [&](const T* from) {
     const T size = dot(width, from, from);
     if (size > T(0)) scale(width, T(1) / sqrt(size), from, w);
     return size > T(0);
   };
-  if (!(dot(width, w, w) > T(0)) && !normalise(y)) return T(0);
+  if (!(dot(width, w, w) > T(0)) && !normalise(y)) return false;
 
   T *now = x, *next = x + d, *last = x + 2 * d;
   double theta = 0, rest = 0, sine = 1;
   for (int i = 0; i < tries && !(sine < 0.5); ++i) {
-    if (i > 0 && !normalise(next)) return T(0);
+    if (i > 0 && !normalise(next)) return false;
     sum_rows<T, 1>(width, memory.A, {w}, [&](int, int column, Pack<T> product) { store(next + column, product); });
     const T product = dot(width, w, next);
     combine(width, T(1), next, -product, w, now);
@@ -74,7 +72,7 @@ T find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, const 
     rest = of.bound(theta);
     sine = theta > rest ? __builtin_sqrt(value_of(dot(width, now, now))) / value_of(rho2) / (theta - rest) : 1.0;
   }
-  if (!(sine < 0.5)) return normalise(next), T(0);
+  if (!(sine < 0.5)) return normalise(next), false;
 
   const double slope = 2 / rest, grown = slope * theta - 1, wanted = 1.2 * sine / plan.precision;
   int products = 1;
@@ -83,7 +81,7 @@ T find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, const 
     before = size;
     size = after;
   }
-  if (4 * (series_for(plan, bound).terms - series_for(plan, rest).terms) <= products + passes) return T(0);
+  if (4 * (series_for(plan, bound).terms - series_for(plan, rest).terms) <= products + kApartPasses) return false;
 
   const T factor = T(slope) / rho2;
   scale(width, T(1), w, now);
@@ -98,11 +96,7 @@ T find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, const 
       store(next + column, half + half - load(last + column));
     });
   }
-  // theta again, from the last product: its error is the square of the angle's.
-  T stretched = dot(width, now, next);
-  if (products > 1) stretched = (stretched + dot(width, now, last)) / T(2);
-  const T mu = (T(1) + stretched / dot(width, now, now)) / T(slope);
-  return normalise(next) ? mu : T(0);
+  return normalise(next);
 }
 
 /// A' = A - size w w^T.

@@ -33,53 +33,62 @@ constexpr int packs_at_once(int held) {
 /// entry(at, s, v, side) sees
 ///   s[0] ... s[S-1]  number i of each of `by_row`, in all lanes,
 ///   v[0] ... v[V-1]  the packs at `column` of each of `by_column`,
-///   side             a sum it may add to; the total over the matrix is returned;
+///   side             a sum it may add to; the total over the matrix is returned, Wide as it may cancel;
 /// it may change the matrix at `at`, and returns the pack m that takes part in the sums of weighted rows,
 ///   y_r = sum_i by_row[r][i] m_i for r < R: with m the matrix itself, its transpose times by_row[r],
 /// which finish(r, column, y) takes.
 ///
 /// A multiply-add takes four cycles and a new one starts every cycle (two, of the narrower kRegisters): where R and the
 /// packs give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed apart.
-template <int R, typename T, int S, int V, class W, class Entry, class Finish>
-ORTHOREAD_INLINE T sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
-                         const Finish& finish) {
+///
+/// in_blocks: a few rows are summed at a time, and then these sums. Where many terms have one sign, as with keys that
+/// are alike, the rounding errors of a sum grow with its length.
+template <int R, typename T, bool in_blocks = true, int S, int V, class W, class Entry, class Finish>
+ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
+                               const Finish& finish) {
   constexpr int lanes = Pack<T>::lanes, sums = R > 0 ? R : 1, packs = packs_at_once<T, W>(R + V > 1 ? R + V - 1 : 1);
   constexpr int in_flight = kRegisterBytes == 64 ? 4 : 8;
   constexpr int kinds = sums * packs >= in_flight ? 1 : sums * packs * 2 >= in_flight ? 2 : 4;
-  Pack<T> side[kinds][packs] = {};
+  const int rows = !in_blocks ? width.value : W::constant > 0 ? 16 : 8;  // which divide every width of their kind
+  WideSum<T> side;
   for (int column = 0; column < width.value; column += packs * lanes) {
-    Pack<T> v[packs][V], y[kinds][sums][packs] = {};
+    Pack<T> v[packs][V], y[sums][packs] = {};
     ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
       ORTHOREAD_UNROLL for (int n = 0; n < V; ++n) v[p][n] = load(by_column[n] + column + p * lanes);
     }
-    for (int i = 0; i < width.value; i += kinds) {
-      ORTHOREAD_UNROLL for (int kind = 0; kind < kinds; ++kind) {
-        Pack<T> s[S];
-        ORTHOREAD_UNROLL for (int n = 0; n < S; ++n) s[n] = splat(by_row[n][i + kind]);
-        ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
-          Pack<T> m = entry((i + kind) * width.value + column + p * lanes, s, v[p], side[kind][p]);
-          if constexpr (R > 1) m = in_register(m);
-          ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) y[kind][r][p] = fma(s[r], m, y[kind][r][p]);
+    for (int first = 0; first < width.value; first += rows) {
+      Pack<T> part[kinds][sums][packs] = {}, side_part[kinds][packs] = {};
+      for (int i = first; i < first + rows; i += kinds) {
+        ORTHOREAD_UNROLL for (int kind = 0; kind < kinds; ++kind) {
+          Pack<T> s[S];
+          ORTHOREAD_UNROLL for (int n = 0; n < S; ++n) s[n] = splat(by_row[n][i + kind]);
+          ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
+            Pack<T> m = entry((i + kind) * width.value + column + p * lanes, s, v[p], side_part[kind][p]);
+            if constexpr (R > 1) m = in_register(m);
+            ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) part[kind][r][p] = fma(s[r], m, part[kind][r][p]);
+          }
         }
       }
+      ORTHOREAD_UNROLL for (int kind = 0; kind < kinds; ++kind) {
+        ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
+          ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) y[r][p] = y[r][p] + part[kind][r][p];
+          if (kind + p > 0) side_part[0][0] = side_part[0][0] + side_part[kind][p];
+        }
+      }
+      side.add(side_part[0][0]);
     }
     ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) {
-      ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
-        Pack<T> total = y[0][r][p];
-        ORTHOREAD_UNROLL for (int kind = 1; kind < kinds; ++kind) total = total + y[kind][r][p];
-        finish(r, column + p * lanes, total);
-      }
+      ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) finish(r, column + p * lanes, y[r][p]);
     }
   }
-  Pack<T> total = side[0][0];
-  ORTHOREAD_UNROLL for (int n = 1; n < kinds * packs; ++n) total = total + side[n / packs][n % packs];
-  return sum(total);
+  return side.total();
 }
 
-/// matrix^T x_r, r < R, taken by finish(r, column, y).
+/// matrix^T x_r, r < R, taken by finish(r, column, y). Not in blocks, for the series takes most of the time and its
+/// terms have all signs.
 template <typename T, int R, class W, class Finish>
 ORTHOREAD_INLINE void sum_rows(W width, const T* matrix, const T* const (&x)[R], const Finish& finish) {
-  sweep<R>(
+  sweep<R, T, false>(
       width, x, {x[0]}, [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>&) { return load(matrix + at); }, finish);
 }
 
@@ -105,19 +114,26 @@ ORTHOREAD_INLINE T dot(W width, const T* x, const T* y) {
   return sum(products);
 }
 
+template <typename T, class W>
+ORTHOREAD_INLINE Wide<T> wide_dot(W width, const T* x, const T* y) {
+  WideSum<T> sum;
+  for (int c = 0; c < width.value; c += Pack<T>::lanes) sum.add_product(load(x + c), load(y + c));
+  return sum.total();
+}
+
 /// The product of two tall matrices, sum_j a_j b_j^T over j < count, with rows a_j = a + j width and b_j alike, in
 /// tiles that stay in kRegisters; finish(at, pack, side) takes each entry of the result once, and may add to `side`,
 /// whose total is returned. With a = b = C it is C^T C.
 template <typename T, class W, class Finish>
-ORTHOREAD_INLINE T sum_outer_products(W width, int count, const T* a, const T* b, const Finish& finish) {
+ORTHOREAD_INLINE Wide<T> sum_outer_products(W width, int count, const T* a, const T* b, const Finish& finish) {
   constexpr int lanes = Pack<T>::lanes, packs = packs_at_once<T, W>(2);
   constexpr int room = kRegisters * 3 / 4 / packs;
   constexpr int rows = room >= 8 ? 8 : room >= 4 ? 4 : 2;
-  Pack<T> side[packs] = {};
+  WideSum<T> side;
   for (int column = 0; column < width.value; column += packs * lanes) {
     for (int i = 0; i < width.value; i += rows) {
       Pack<T> tile[rows][packs] = {};
-      for (int j = 0; j < count; ++j) {
+      for (int j = count - 1; j >= 0; --j) {  // of a series, the smallest terms first
         const T* aj = a + j * width.value + i;
         Pack<T> bj[packs];
         ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) bj[p] = load(b + j * width.value + column + p * lanes);
@@ -126,15 +142,16 @@ ORTHOREAD_INLINE T sum_outer_products(W width, int count, const T* a, const T* b
           ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) tile[r][p] = fma(x, bj[p], tile[r][p]);
         }
       }
+      Pack<T> part[packs] = {};
       ORTHOREAD_UNROLL for (int r = 0; r < rows; ++r) {
         ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p)
-            finish((i + r) * width.value + column + p * lanes, tile[r][p], side[p]);
+            finish((i + r) * width.value + column + p * lanes, tile[r][p], part[p]);
       }
+      ORTHOREAD_UNROLL for (int p = 1; p < packs; ++p) part[0] = part[0] + part[p];
+      side.add(part[0]);
     }
   }
-  Pack<T> total = side[0];
-  ORTHOREAD_UNROLL for (int p = 1; p < packs; ++p) total = total + side[p];
-  return sum(total);
+  return side.total();
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -98,6 +98,14 @@ ORTHOREAD_INLINE void combine(W width, T a, const T* x, T b, const T* y, T* to) 
   each_pack<T>(width, [&](int c) { store(to + c, fma(splat(a), load(x + c), splat(b) * load(y + c))); });
 }
 
+/// x -= w (w.x), |w| = 1; the factor is returned.
+template <typename T, class W>
+ORTHOREAD_INLINE T project(W width, const T* w, T* x) {
+  const T along = static_cast<T>(wide_dot<T>(width, w, x));
+  add(width, -along, w, x);
+  return along;
+}
+
 /// Rows of the lane's arrays are d long, rows of the kernel's are padded with zeros to the width. `d` is not looked at
 /// where the compiler knows it.
 template <typename T, class W>
@@ -119,11 +127,11 @@ ORTHOREAD_INLINE void copy_out(W width, int64_t d, const T* from, T* to) {
 template <typename T, class W>
 void rebuild_gram(W width, Memory<T>& memory) {
   T* A = memory.A;
-  memory.square =
+  memory.square = static_cast<T>(
       sum_outer_products<T>(width, width.value, memory.C, memory.C, [&](int at, Pack<T> x, Pack<T>& squares) {
         store(A + at, x);
         squares = fma(x, x, squares);
-      });
+      }));
   memory.trace = T(0);
   for (int i = 0; i < width.value; ++i) memory.trace += A[i * width.value + i];
   memory.doubt = value_of(memory.trace);
@@ -142,15 +150,15 @@ void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& b
   if (!matrix) return;
   const T* A = before.A;
   T* to = after.A;
-  after.square = sweep<0, T>(
+  after.square = static_cast<T>(sweep<0, T>(
       width, {change.p, v}, {change.p, v},
       [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>& squares) {
-        const Pack<T> x = fma(row[0], column[1], fma(row[1], column[0], splat(ff) * load(A + at)));
+        const Pack<T> x = fma(splat(ff), load(A + at), fma(row[0], column[1], row[1] * column[0]));
         store(to + at, x);
         squares = fma(x, x, squares);
         return x;
       },
-      [](int, int, Pack<T>) {});
+      [](int, int, Pack<T>) {}));
 }
 
 /// One token into the memory; before and after may be the same. `gram` says that A_t is needed too.
@@ -172,7 +180,7 @@ void write_token(W width, const LanePlan<T>& plan, const Token<T>& token, bool g
       width, {token.k, token.q}, {iv},
       [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) {
         const Pack<T> old = in_register(load(C + at));
-        store(to + at, fma(row[0], column[0], splat(f) * old));
+        store(to + at, fma(splat(f), old, row[0] * column[0]));
         return old;
       },
       [&](int r, int column, Pack<T> x) {

@@ -52,6 +52,10 @@ struct Pack<double> {
   Vector v;
 };
 
+/// For numbers that a token has few of, in float lanes too: sums whose terms cancel.
+template <typename T>
+using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
+
 template <typename T>
 ORTHOREAD_INLINE Pack<T> load(const T* p) {
   Pack<T> x;
@@ -132,5 +136,28 @@ ORTHOREAD_INLINE T sum(Pack<T> x) {
     return sum<T, step / 2>(add_across<step>(x, x, std::make_integer_sequence<int, Pack<T>::lanes>{}));
   }
 }
+
+/// A sum of packs that is Wide, lane by lane.
+template <typename T>
+struct WideSum {
+  Wide<T> lanes[Pack<T>::lanes] = {};
+
+  ORTHOREAD_INLINE void add(Pack<T> x) {
+    T numbers[Pack<T>::lanes];
+    store(numbers, x);
+    ORTHOREAD_UNROLL for (int l = 0; l < Pack<T>::lanes; ++l) lanes[l] += Wide<T>(numbers[l]);
+  }
+  ORTHOREAD_INLINE void add_product(Pack<T> x, Pack<T> y) {
+    T a[Pack<T>::lanes], b[Pack<T>::lanes];
+    store(a, x);
+    store(b, y);
+    ORTHOREAD_UNROLL for (int l = 0; l < Pack<T>::lanes; ++l) lanes[l] += Wide<T>(a[l]) * Wide<T>(b[l]);
+  }
+  ORTHOREAD_INLINE Wide<T> total() const {
+    Wide<T> sum = lanes[0];
+    ORTHOREAD_UNROLL for (int l = 1; l < Pack<T>::lanes; ++l) sum += lanes[l];
+    return sum;
+  }
+};
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -16,6 +16,15 @@ struct LaneSeries {
   const T* tails;  // tails[j] = 2 (c_j + c_{j+2} + c_{j+4} + ...), one for each term, and 0
 };
 
+/// More terms no series has, which tests/mlstm_lane_test.cpp checks: 26 in float, 327 in double for ten steps.
+inline constexpr int kMostSeriesTerms = 352;
+
+/// When the largest eigenvalue is taken out of the series (leading.h): if the bound on all eigenvalues exceeds the
+/// first, as below the series is short anyway, and if fewer terms save more passes over a matrix than what all else
+/// costs.
+inline constexpr double kApartFrom = 0.3;
+inline constexpr int kApartPasses = 18;
+
 /// A MemoryRead, looked up.
 template <Real T>
 struct LanePlan {

@@ -110,22 +110,22 @@ struct GramCotangent {
   T decay, shift;
 };
 
-/// Adds the read's dA to `dA`, from `count` pairs of rows of t, the first one halved, and b. dA_A is a part of <dA, A>
-/// beside those.
+/// Adds the read's dA to `dA`, from `count` pairs of rows of t, the first one halved, and b. `radial` is what
+/// <dG, G> + dy.y / 2 has beside those.
 template <typename T, class W>
-void add_gram_cotangent(W width, const Scaling<T>& s, int count, T dA_A, const T* A, const T* y, const T* dy,
+void add_gram_cotangent(W width, const Scaling<T>& s, int count, Wide<T> radial, const T* A, const T* y, const T* dy,
                         const T* b, T* t, GramCotangent<T>& dA) {
   if (count > 0) {
     T* Z = dA.Z;
     const T factor = T(2) * s.slope, decay = dA.decay;
-    dA_A += sum_outer_products<T>(width, count, t, b + width.value, [&](int at, Pack<T> x, Pack<T>& products) {
+    radial += sum_outer_products<T>(width, count, t, b + width.value, [&](int at, Pack<T> x, Pack<T>& products) {
       const Pack<T> new_part = splat(factor) * x;
       products = fma(new_part, load(A + at), products);
       store(Z + at, fma(splat(decay), load(Z + at), new_part));
     });
     dA.decay = T(1);
   }
-  if (!s.clamped) dA.shift -= (dA_A + dot(width, dy, y) / T(2)) / s.rho2;
+  if (!s.clamped) dA.shift -= static_cast<T>(radial + Wide<T>(dot(width, dy, y)) / Wide<T>(2)) / s.rho2;
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA
