@@ -117,22 +117,24 @@ TEST_CASE("an interrupted run ends like one that was not") {
   const std::string whole = run_files(folder / "whole");
   const std::string run = folder / "run", metrics = run + "/metrics.jsonl",
                     train = "orthoread train --out " + run + " " + long_run;
-  const auto after_line = [&](int line, const std::string& signal) {  // sends it once metrics.jsonl has so many lines
-    return run_shell("'" + std::string(ORTHOREAD_PROGRAM) + "' train --resume --out " + run + " " + long_run +
-                     " & until [ $(cat " + metrics + " 2> /dev/null | wc -l) -ge " + std::to_string(line) +
-                     " ]; do :; done; kill -" + signal + " $! ; wait $!");
+  // Sends the signal once the run has added so many lines to metrics.jsonl: before the first, it may still be starting.
+  const auto after_lines = [&](int more, const std::string& signal) {
+    const std::string lines = "$(cat " + metrics + " 2> /dev/null | wc -l)";
+    return run_shell("before=" + lines + "; '" + std::string(ORTHOREAD_PROGRAM) + "' train --resume --out " + run +
+                     " " + long_run + " & until [ " + lines + " -ge $((before + " + std::to_string(more) +
+                     ")) ] || ! kill -0 $! 2> /dev/null; do :; done; kill -" + signal + " $! ; wait $!");
   };
 
   SUBCASE("by SIGTERM and SIGUSR1") {
-    for (const auto& [line, signal] : {std::pair(4, "TERM"), {16, "USR1"}, {29, "INT"}}) {
-      const ProgramResult result = after_line(line, signal);
+    for (const auto& [more, signal] : {std::pair(4, "TERM"), {12, "USR1"}, {13, "INT"}}) {
+      const ProgramResult result = after_lines(more, signal);
       if (std::string(signal) != "INT")
         CHECK_MESSAGE(result.exit_code == 75, result.err);  // a background job ignores INT
       CHECK(fs::exists(run + "/result.json") == (result.exit_code == 0));
     }
   }
   SUBCASE("by kill -9") {
-    CHECK(after_line(12, "KILL").exit_code == 128 + 9);
+    CHECK(after_lines(12, "KILL").exit_code == 128 + 9);
     CHECK_FALSE(fs::exists(run + "/model.safetensors"));
   }
   const ProgramResult result = run_shell(train + " --resume --threads 2");
