@@ -2,6 +2,8 @@
 // watches the baseline's alone; this test needs none.
 #include "ops/mlstm_lane.h"
 
+#include "ops/lane/plan.h"
+#include "ops/read_series.h"
 #include "tests/support.h"
 
 using namespace orthoread;
@@ -93,6 +95,15 @@ TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {
     }
   }
   set_instruction_set(before);
+}
+
+TEST_CASE("mlstm_lane: no series is longer than the room that a kernel has for one") {
+  for (int steps = 0; steps <= kMostReadSteps; ++steps) {
+    for (const double precision : {0x1p-24, 0x1p-53}) {
+      for (const ReadSeries& series : read_series(steps, precision))
+        CHECK(series.coefficients.size() <= kMostSeriesTerms);
+    }
+  }
 }
 
 TEST_CASE("mlstm_lane: instruction sets") {

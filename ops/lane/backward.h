@@ -53,10 +53,11 @@ void denominator_backward(W width, const Token<T>& token, const Memory<T>& memor
 }
 
 /// The read: from dh to dy (the cotangent of C_t^T q), the denominator's and dA. Where an eigenvalue was taken out,
-/// true is returned, and dC_t has the outer products of rows.apart instead of q dy^T.
+/// true is returned, and dC_t has the outer products of rows.apart instead of q dy^T. `saved` is what the forward has
+/// saved of the token.
 template <typename T, class W>
 bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Token<T>& token,
-                   const Memory<T>& memory, const Change<T>& change, const Leading<T>& leading, const T* dh, T* dq,
+                   const Memory<T>& memory, const Change<T>& change, const T* saved, const T* dh, T* dq,
                    MemoryCotangent<T>& d, const BackwardRows<T>& rows) {
   const Denominator<T> den = denominator(width, token, memory);
   const T over = T(1) / den.value;
@@ -68,6 +69,7 @@ bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
     denominator_backward(width, token, memory, den, dot(width, dr, change.y), dq, d);
     return false;
   }
+  const Leading<T> leading = leading_at(width.value, saved);
   Scaling<T> s = scaling(memory);
   choose_series(plan, moments(width, plan, memory, s.rho2), leading.mu, s);
   const bool apart = s.leading > T(0);
@@ -244,7 +246,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
         zero(width, rows.dy);
       else
         apart = read_backward(width, plan, shape, token, memory[t + 1], change[t],
-                              leading_at(d, leading + (start + t) * leading_numbers(d)), dh + at, dq, past, rows);
+                              leading + (start + t) * leading_numbers(d), dh + at, dq, past, rows);
       GateCotangent<T> gate{Wide<T>(0), Wide<T>(0)};
       if (plan.orthogonalized) gram_backward(width, plan, token, memory[t], change[t], dk, dv, du, past.A, gate, rows);
       matrix_backward(width, plan, token, memory[t], change[t], apart, rows.dy, du, dq, dk, dv, past, gate, rows);

@@ -114,6 +114,7 @@ ORTHOREAD_INLINE T dot(W width, const T* x, const T* y) {
   return sum(products);
 }
 
+/// x . y, for sums that cancel.
 template <typename T, class W>
 ORTHOREAD_INLINE Wide<T> wide_dot(W width, const T* x, const T* y) {
   WideSum<T> sum;
