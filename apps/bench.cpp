@@ -278,7 +278,7 @@ void add_bench_command(CLI::App& program, int& exit_code) {
   command->add_option("--tokens", scan->tokens, "Tokens in a sequence")->capture_default_str();
   command->add_option("--lanes", scan->lanes, "Sequences times heads")->capture_default_str();
   command->add_option("--read", scan->read, "raw or ns<k>, k from 0 to 10")->capture_default_str();
-  command->add_flag("--worst-case", scan->worst_case, "Two keys and values in turn: the longest series");
+  command->add_flag("--worst-case", scan->worst_case, "Two keys and values in turn: reads that take longest");
   scan->options.add_to(*command, true);
 
   const auto gemm = std::make_shared<GemmBench>();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/mlstm.h"
+#include "ops/mlstm_lane.h"
 
 namespace orthoread {
 
@@ -17,14 +18,12 @@ struct MemoryInputs {
 
 /// Inputs as at the start of training: normal queries, keys and values, forget gates from sigmoid(3) to sigmoid(6) by
 /// head, input gates near 1. `worst_case`: two orthogonal keys take turns, and two values, so that C^T C has two
-/// eigenvalues of nearly one half: taking one out does not pay, and the series stays as long as it may.
+/// eigenvalues, about 2/3 and 1/3 of its trace: the larger one makes the series long, and the other keeps it long where
+/// that one is taken out.
 template <Real T>
 MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case);
 
-/// Terms of the Chebyshev series that the read takes: on average for these inputs, and at most.
-struct SeriesTerms {
-  double mean = 0, most = 0;
-};
+/// The terms that the read of these inputs takes.
 template <Real T>
 SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const MemoryInputs<T>& inputs);
 

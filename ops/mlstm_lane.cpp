@@ -219,6 +219,16 @@ void lane_backward(const MemoryRead& read, const LaneShape& shape, const LaneInp
 }
 
 template <Real T>
+SeriesTerms lane_series_terms(const MemoryRead& read, const LaneShape& shape, const T* checkpoints) {
+  if constexpr (std::same_as<T, float>)
+    if (computed_in_double<T>(read))
+      return lane_series_terms(read, shape, static_cast<const double*>(doubles_in(const_cast<float*>(checkpoints))));
+  if (!read.orthogonalized) return {};
+  const auto total = static_cast<double>(kernels<T>().series_terms(plan<T>(read), shape, checkpoints));
+  return {total / static_cast<double>(shape.tokens), static_cast<double>(ladder<T>(read.steps).most_terms)};
+}
+
+template <Real T>
 void lane_stream(const MemoryRead& read, const LaneShape& shape, const LaneInputs<T>& x, T* h, LaneState<T>& state,
                  T* scratch) {
   if constexpr (std::same_as<T, float>)
@@ -248,6 +258,7 @@ void lane_stream(const MemoryRead& read, const LaneShape& shape, const LaneInput
   template void lane_forward(const MemoryRead&, const LaneShape&, const LaneInputs<T>&, T*, T*, T*);         \
   template void lane_backward(const MemoryRead&, const LaneShape&, const LaneInputs<T>&, const T*, const T*, \
                               const LaneGradients<T>&, T*);                                                  \
+  template SeriesTerms lane_series_terms(const MemoryRead&, const LaneShape&, const T*);                     \
   template void lane_stream(const MemoryRead&, const LaneShape&, const LaneInputs<T>&, T*, LaneState<T>&, T*);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
 

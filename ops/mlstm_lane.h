@@ -57,6 +57,14 @@ template <Real T>
 void lane_backward(const MemoryRead& read, const LaneShape& shape, const LaneInputs<T>& x, const T* dh,
                    const T* checkpoints, const LaneGradients<T>& dx, T* scratch);
 
+/// Terms of the read's Chebyshev series: on average over a lane's tokens, and at most for any memory.
+struct SeriesTerms {
+  double mean = 0, most = 0;
+};
+/// What a forward took whose outputs were all wanted, as its checkpoints have it; 0 for the plain read.
+template <Real T>
+SeriesTerms lane_series_terms(const MemoryRead& read, const LaneShape& shape, const T* checkpoints);
+
 /// A lane's memory between tokens, for streaming.
 template <Real T>
 struct LaneState {

@@ -1,10 +1,14 @@
-// The kernels of a lane stay inside the buffers that they ask for, on every instruction set. The address sanitizer
-// watches the baseline's alone; this test needs none.
+// What a comparison of results does not see: that the kernels of a lane stay inside the buffers that they ask for, on
+// every instruction set (the address sanitizer watches the baseline's alone; this test needs none), and that what they
+// choose a series by is right (here they are compiled once more, as namespace lane_test).
 #include "ops/mlstm_lane.h"
 
-#include "ops/lane/plan.h"
+#define ORTHOREAD_ISA lane_test
+#include "ops/lane/forward.h"
 #include "ops/read_series.h"
 #include "tests/support.h"
+
+#include <numeric>
 
 using namespace orthoread;
 
@@ -75,7 +79,119 @@ void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t 
     CHECK(buffer->untouched_outside());
 }
 
+double power_sum(const std::vector<double>& x, int power) {
+  return std::accumulate(x.begin(), x.end(), 0.0, [&](double sum, double at) { return sum + std::pow(at, power); });
+}
+
+/// Eigenvalues with sum 1, the largest first.
+std::vector<double> spectrum(int count, const std::function<double(int)>& of) {
+  std::vector<double> x(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) x[static_cast<size_t>(i)] = of(i);
+  std::sort(x.rbegin(), x.rend());
+  const double sum = power_sum(x, 1);
+  for (double& at : x) at /= sum;
+  return x;
+}
+
 }  // namespace
+
+TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen by") {
+  constexpr int n = 48;
+  const Array<double> noise = uniform_array({n, n}, 5, -1, 1);
+  const auto drawn = [&](int row, int i) { return noise.data()[row * n + i]; };
+  const std::vector<std::vector<double>> spectra = {
+      spectrum(n, [](int) { return 1; }),
+      spectrum(n, [](int i) { return i < 2 ? 1 : 0; }),
+      spectrum(n, [](int i) { return i == 0 ? 1 : 0.8 * (i < 5); }),
+      spectrum(n, [](int i) { return i == 0 ? 20 : 1; }),
+      spectrum(n, [](int i) { return i; }),
+      spectrum(n, [](int i) { return std::pow(0.5, i); }),
+      spectrum(n, [](int i) { return std::pow(0.9, i); }),
+      spectrum(n, [&](int i) { return std::pow(drawn(0, i), 2); }),
+      spectrum(n, [&](int i) { return (i == 0 ? 30 : 1) * std::pow(drawn(1, i), 4); }),
+  };
+  for (const std::vector<double>& x : spectra) {
+    const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0};
+    CAPTURE(x[0]);
+    CAPTURE(x[1]);
+    CHECK(of.bound(0) >= x[0] * (1 - 1e-12));
+    CHECK(of.bound(0) <= 1.0 / n + std::sqrt((1 - 1.0 / n) * std::max(0.0, of.second - 1.0 / n)) + 1e-12);
+    for (int row = 2; row < n; ++row) {
+      for (const double tilt : {0.0, 0.01, 0.1, 1.0}) {  // w = e_1 + tilt noise, normalised
+        double norm = 0, theta = 0, square = 0;
+        for (int i = 0; i < n; ++i) {
+          const double w = (i == 0 ? 1 : 0) + tilt * drawn(row, i), at = x[static_cast<size_t>(i)];
+          norm += w * w;
+          theta += at * w * w;
+          square += at * at * w * w;
+        }
+        theta /= norm;
+        CAPTURE(theta);
+        CHECK(of.bound(theta, std::sqrt(std::max(0.0, square / norm - theta * theta))) >= x[1] * (1 - 1e-6) - 1e-12);
+      }
+    }
+  }
+  // It is worth its cost: a square matrix of normal numbers has these eigenvalues (Marchenko and Pastur).
+  const std::vector<double> x =
+      spectrum(n, [](int i) { return std::pow(std::sin((i + 0.5) / n * std::acos(0.0)), 2); });
+  const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0};
+  CHECK(of.bound(0) < 0.8 * (1.0 / n + std::sqrt((1 - 1.0 / n) * (of.second - 1.0 / n))));
+}
+
+TEST_CASE("mlstm_lane: C^T C and the traces of its powers are carried from token to token") {
+  using lane_test::Gram;
+  constexpr int d = 16, tokens = 30;
+  const lane_test::Width<d> width;
+  const LanePlan<double> plan{.orthogonalized = true,
+                              .gram = true,
+                              .steps = 5,
+                              .alpha = 1,
+                              .precision = 0x1p-53,
+                              .rungs = 0,
+                              .rungs_per_log = 0,
+                              .ladder = nullptr};
+  std::vector<double> room(4 * d * d + 16 * d);
+  lane_test::Arena<double> arena(room.data());
+  lane_test::Memory<double> memory = lane_test::take_memory(width, plan, arena);
+  lane_test::start_memory(width, plan, memory);
+  lane_test::Change<double> change{arena.take(d), arena.take(d), arena.take(d), arena.take(d), arena.take(d), 0, 0, 0};
+  const Array<double> numbers = uniform_array({tokens, 3, d}, 11, -1, 1);
+  int carried = 0;
+  for (int t = 0; t < tokens; ++t) {
+    CAPTURE(t);
+    const double* q = numbers.data() + t * 3 * d;
+    const bool last_key_again = t == 20;  // with its value taken back: much of C is cancelled
+    std::vector<double> k(q + d, q + 2 * d), v(q + 2 * d, q + 3 * d);
+    if (last_key_again) {
+      std::copy_n(q - 2 * d, d, k.begin());
+      std::transform(q - d, q, v.begin(), [](double x) { return -x; });
+    }
+    const lane_test::Token<double> token{q, k.data(), v.data(), 0.1 * std::sin(t), t == 10 ? -3.0 : -0.05};
+    lane_test::write_token(width, plan, token, Gram::measured, memory, memory, change);
+    carried += memory.doubt > memory.trace;
+
+    double first = 0, second = 0, third = 0, off = 0;
+    std::vector<double> A(d * d);
+    for (int a = 0; a < d; ++a)
+      for (int b = 0; b < d; ++b)
+        for (int i = 0; i < d; ++i) A[static_cast<size_t>(a * d + b)] += memory.C[i * d + a] * memory.C[i * d + b];
+    for (int a = 0; a < d; ++a) {
+      first += A[static_cast<size_t>(a * d + a)];
+      for (int b = 0; b < d; ++b) {
+        const double entry = A[static_cast<size_t>(a * d + b)];
+        second += entry * entry;
+        off = std::max(off, std::abs(entry - memory.A[a * d + b]));
+        for (int c = 0; c < d; ++c)
+          third += entry * A[static_cast<size_t>(b * d + c)] * A[static_cast<size_t>(c * d + a)];
+      }
+    }
+    CHECK(off <= 1e-13 * first);
+    CHECK(std::abs(memory.trace - first) <= 1e-13 * first);
+    CHECK(std::abs(memory.square - second) <= 1e-13 * first * first);
+    CHECK(std::abs(memory.cube - third) <= 1e-13 * first * first * first);
+  }
+  CHECK(carried > tokens / 2);
+}
 
 TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {
   const InstructionSet before = instruction_set();

@@ -50,9 +50,11 @@ ReadAt<T> read_at(int steps, T x) {
   return y;
 }
 
-/// What the forward leaves of a token for the reverse: mu, or 0 where nothing was taken out, w and y'.
+/// What the forward leaves of a token for the reverse: the rung of its series and mu, or 0 where nothing was taken out,
+/// w and y'.
 template <typename T>
 struct Leading {
+  int rung;
   T mu;
   const T *w, *y;
 };

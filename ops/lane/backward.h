@@ -71,7 +71,7 @@ bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
   }
   const Leading<T> leading = leading_at(width.value, saved);
   Scaling<T> s = scaling(memory);
-  choose_series(plan, moments(width, plan, memory, s.rho2), leading.mu, s);
+  set_series(plan, leading.mu, leading.rung, s);
   const bool apart = s.leading > T(0);
   const T over_rho = T(1) / sqrt(s.rho2), raw = T(1) - plan.alpha;
   scale(width, plan.alpha, dr, rows.t);
@@ -197,7 +197,8 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   Change<T> change[longest];
   T log_forget_sum[longest], input_gate[longest];  // lf + m_{t-1} and ig, whose maximum is m_t
   for (int t = 0; t <= chunk; ++t) memory[t] = take_memory(width, plan, arena);
-  for (int t = 0; t < chunk; ++t) change[t] = {arena.take(d), arena.take(d), nullptr, T(0), T(0), T(0)};
+  for (int t = 0; t < chunk; ++t)
+    change[t] = {arena.take(d), arena.take(d), nullptr, nullptr, nullptr, T(0), T(0), T(0)};
   T* p = arena.take(d);
   const TokenRows<T> token_rows = take_rows(width, arena);
   MemoryCotangent<T> past{arena.take(d * d), arena.take(d), Wide<T>(0), {arena.take(d * d), T(1), T(0)}, T(0),
@@ -223,7 +224,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   rows.apart.p = arena.take(terms * d);
   rows.apart.e = arena.take(terms);
   rows.apart.f = arena.take(terms);
-  const T* leading = checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d);
+  const T* leading = leading_of(d, shape, checkpoints);
 
   for (int64_t start = (shape.tokens + chunk - 1) / chunk * chunk - chunk; start >= 0; start -= chunk) {
     const int tokens = static_cast<int>(shape.tokens - start < chunk ? shape.tokens - start : chunk);
@@ -231,13 +232,20 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
     for (int t = 0; t < tokens; ++t) {
       const Token<T> token = load_token(width, shape, x, start + t, token_rows);
       change[t].p = p;
-      write_token(width, plan, token, plan.orthogonalized, memory[t], memory[t + 1], change[t]);
+      prefetch_token(shape, x, start + (t + 1 < tokens ? t + 1 : t));
+      write_token(width, plan, token, plan.orthogonalized ? Gram::carried : Gram::none, memory[t], memory[t + 1],
+                  change[t]);
       log_forget_sum[t] = token.log_forget + memory[t].m;
       input_gate[t] = token.input_gate;
     }
     for (int t = tokens - 1; t >= 0; --t) {
       const int64_t at = (start + t) * shape.row;
       const Token<T> token = load_token(width, shape, x, start + t, token_rows);
+      if (t > 0) {
+        prefetch_token(shape, x, start + t - 1);
+        prefetch(dh + at - shape.row, d);
+        prefetch(leading + (start + t - 1) * leading_numbers(d), leading_numbers(d));
+      }
       zero(width, dq);
       zero(width, dk);
       zero(width, dv);

@@ -36,6 +36,20 @@ Token<T> load_token(W width, const LaneShape& shape, const LaneInputs<T>& x, int
   }
 }
 
+/// Asks for a row's cache lines, which come while other work is done.
+template <typename T>
+ORTHOREAD_INLINE void prefetch(const T* row, int64_t count) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i);
+}
+template <typename T>
+ORTHOREAD_INLINE void prefetch_token(const LaneShape& shape, const LaneInputs<T>& x, int64_t t) {
+  const int64_t at = t * shape.row, gate = t * shape.gate_row;
+  for (const T* rows : {x.q, x.k, x.v}) prefetch(rows + at, shape.width);
+  prefetch(x.input_gate + gate, 1);
+  prefetch(x.log_forget + gate, 1);
+}
+
 template <typename T, class W>
 Memory<T> take_memory(W width, const LanePlan<T>& plan, Arena<T>& arena) {
   const int64_t d = width.value;
@@ -46,7 +60,8 @@ Memory<T> take_memory(W width, const LanePlan<T>& plan, Arena<T>& arena) {
                    T(0),
                    T(0),
                    T(0),
-                   0,
+                   T(0),
+                   T(0),
                    false};
   return memory;
 }
@@ -78,19 +93,34 @@ void restore(W width, const T* from, Memory<T>& memory) {
 }
 constexpr int64_t checkpoint_numbers(int64_t d) { return d * d + d + 1; }
 
-/// Behind the checkpoints stand, for each token that was read, w, y' and the eigenvalue that was taken out (apart.h).
-constexpr int64_t leading_numbers(int64_t d) { return 2 * d + 1; }
+/// Behind the checkpoints stands, for each token that was read, what Leading holds.
+constexpr int64_t leading_numbers(int64_t d) { return 2 * d + 2; }
 
 template <typename T, class W>
-void save(W width, T mu, const T* w, const T* y, T* to) {
-  to[2 * width.value] = mu;
-  if (!(mu > T(0))) return;
-  copy_out(width, width.value, w, to);
-  copy_out(width, width.value, y, to + width.value);
+void save(W width, const Leading<T>& leading, T* to) {
+  const int d = width.value;
+  to[2 * d] = leading.mu;
+  to[2 * d + 1] = T(leading.rung);
+  if (!(leading.mu > T(0))) return;
+  copy_out(width, d, leading.w, to);
+  copy_out(width, d, leading.y, to + d);
 }
 template <typename T>
 Leading<T> leading_at(int d, const T* from) {
-  return {from[2 * d], from, from + d};
+  return {static_cast<int>(value_of(from[2 * d + 1])), from[2 * d], from, from + d};
+}
+
+template <typename T>
+const T* leading_of(int d, const LaneShape& shape, const T* checkpoints) {
+  return checkpoints + (shape.tokens + chunk_tokens(d) - 1) / chunk_tokens(d) * checkpoint_numbers(d);
+}
+template <typename T>
+int64_t series_terms(int d, const LanePlan<T>& plan, const LaneShape& shape, const T* checkpoints) {
+  int64_t total = 0;
+  const T* leading = leading_of(d, shape, checkpoints);
+  for (int64_t t = 0; t < shape.tokens; ++t)
+    total += plan.ladder[leading_at(d, leading + t * leading_numbers(d)).rung].terms;
+  return total;
 }
 
 template <typename T>
@@ -121,7 +151,7 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
          Memory<T>& memory, int64_t position, Arena<T> arena) {
   const int d = width.value, chunk = chunk_tokens(d);
   const TokenRows<T> rows = take_rows(width, arena);
-  Change<T> change{arena.take(d), arena.take(d), arena.take(d), T(0), T(0), T(0)};
+  Change<T> change{arena.take(d), arena.take(d), arena.take(d), arena.take(d), arena.take(d), T(0), T(0), T(0)};
   T *y = arena.take(d), *r = arena.take(d), *rest = arena.take(d * d), *b = arena.take(0);  // b: to the scratch's end
   T* leading_to = checkpoints ? checkpoints + (shape.tokens + chunk - 1) / chunk * checkpoint_numbers(d) : nullptr;
   for (int64_t t = 0; t < shape.tokens; ++t) {
@@ -131,8 +161,10 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
     }
     const int64_t end = t + chunk - (position + t) % chunk;
     const Token<T> token = load_token(width, shape, x, t, rows);
-    const bool gram =
+    const bool needed =
         plan.orthogonalized && gram_needed(x.wanted, memory.current, t, end < shape.tokens ? end : shape.tokens, d);
+    const Gram gram = !needed ? Gram::none : plan.gram ? Gram::measured : Gram::carried;
+    prefetch_token(shape, x, t + 1 < shape.tokens ? t + 1 : t);
     write_token(width, plan, token, gram, memory, memory, change);
 
     if (x.wanted && !x.wanted[t]) {
@@ -146,14 +178,14 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
         if (plan.gram && !s.clamped && find_leading(width, plan, memory, of, s.rho2, y, memory.w, b)) {
           T *a = b, *rest_of_q = b + d;
           const Split<T> split = split_query<T>(width, memory.C, memory.w, s.rho2, token.q, a, rest_of_q);
-          choose_series(plan, of, static_cast<T>(split.mu), s);
+          set_series(plan, static_cast<T>(split.mu), rung_for(plan, of.bound(value_of(split.mu))), s);
           rest_of_y<T>(width, memory.C, memory.w, s.rho2, rest_of_q, y);
           sum_series_apart(width, plan, s, memory.A, memory.w, y, static_cast<T>(split.eta), rest, b);
         } else {
-          choose_series(plan, of, T(0), s);
+          set_series(plan, T(0), plan.gram ? rung_for(plan, of.bound(0)) : 0, s);
           sum_series(width, s, memory.A, y, b);
         }
-        if (leading_to) save(width, s.leading, memory.w, y, leading_to + t * leading_numbers(d));
+        if (leading_to) save<T>(width, {s.rung, s.leading, memory.w, y}, leading_to + t * leading_numbers(d));
         combine(width, plan.alpha * over, b, (T(1) - plan.alpha) * over, change.y, r);
       } else {
         scale(width, over, change.y, r);
@@ -172,7 +204,7 @@ void forward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lan
   run(width, plan, shape, x, h, checkpoints, memory, 0, arena);
 }
 
-/// state: a checkpoint and what is carried beside it, A, trace, doubt, whether they are current, and w.
+/// state: a checkpoint and what is carried beside it, A, trace, cube, doubt, whether they are current, and w.
 template <typename T, class W>
 void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInputs<T>& x, T* h, T* state,
             int64_t position, T* scratch) {
@@ -186,26 +218,28 @@ void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lane
     restore(width, state, memory);
     for (int64_t c = 0; plan.orthogonalized && c < d * d; ++c) memory.A[c] = A[c];
     memory.trace = carried[0];
-    memory.doubt = value_of(carried[1]);
-    memory.current = carried[2] > T(0);
-    copy_in(width, d, static_cast<const T*>(carried + 3), memory.w);
+    memory.cube = carried[1];
+    memory.doubt = carried[2];
+    memory.current = carried[3] > T(0);
+    copy_in(width, d, static_cast<const T*>(carried + 4), memory.w);
   }
   run<T>(width, plan, shape, x, h, nullptr, memory, position, arena);
   save(width, memory, state);
   for (int64_t c = 0; plan.orthogonalized && c < d * d; ++c) A[c] = memory.A[c];
   carried[0] = memory.trace;
-  carried[1] = T(memory.doubt);
-  carried[2] = T(memory.current ? 1 : 0);
-  copy_out(width, d, memory.w, carried + 3);
+  carried[1] = memory.cube;
+  carried[2] = memory.doubt;
+  carried[3] = T(memory.current ? 1 : 0);
+  copy_out(width, d, memory.w, carried + 4);
 }
 
-constexpr int64_t state_numbers(int64_t d) { return checkpoint_numbers(d) + d * d + 3 + d; }
+constexpr int64_t state_numbers(int64_t d) { return checkpoint_numbers(d) + d * d + 4 + d; }
 
-/// C, A, A', n, w; q, k, v, u, y, p, the scaled y, r; and the rows of b.
+/// C, A, A', n, w; q, k, v, u, y, p, A p, A v, the scaled y, r; and the rows of b.
 template <typename T>
 int64_t forward_scratch(int64_t d, int terms) {
   const int64_t rows = terms + 1 > 3 ? terms + 1 : 3;  // find_leading takes three
-  return Arena<T>::size(3 * d * d + 10 * d + rows * d, 14);
+  return Arena<T>::size(3 * d * d + 12 * d + rows * d, 16);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

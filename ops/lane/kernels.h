@@ -57,6 +57,10 @@ constexpr LaneKernels<T> lane_kernels() {
             with_width<T>(shape.width,
                           [&](auto width) { backward(width, plan, shape, x, dh, checkpoints, dx, scratch); });
           },
+      .series_terms =
+          [](const LanePlan<T>& plan, const LaneShape& shape, const T* checkpoints) {
+            return series_terms(padded_width<T>(shape.width), plan, shape, checkpoints);
+          },
       .stream =
           [](const LanePlan<T>& plan, const LaneShape& shape, const LaneInputs<T>& x, T* h, T* state, int64_t position,
              T* scratch) {

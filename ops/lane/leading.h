@@ -10,39 +10,62 @@
 // (Davis and Kahan). T_n(2 G / s - I) w, n products later, has a tangent T_n(2 theta / s - 1) times smaller: as [0, s]
 // is mapped to [-1, 1], nothing but w grows. So n is known before, and w as exact as rounding lets it be.
 //
-// s. theta <= mu, so the others' sum and sum of squares are at most tau - theta and sigma - theta^2, and the bound of
-// read.h, which falls as theta grows, holds for them too.
+// Bounds. G's n eigenvalues are x_i >= 0, and s_k = tr G^k. For any polynomial p the largest, x, has p(x)^2 <=
+// sum_i p(x_i)^2 and x p(x)^2 <= sum_i x_i p(x_i)^2. The best p of degree 1 gives
+//   x <= s_1/n + sqrt((1 - 1/n) (s_2 - s_1^2/n))                   (Wolkowicz and Styan, 1980),
+//   x (s_3 - 2 s_2 x + s_1 x^2) <= s_1 s_3 - s_2^2.
+// The second holds up to the cubic's largest root, and to the right of s_2 / s_1 <= x the cubic is convex: Newton's
+// steps from the first bound stay above the root. Normal keys and values have about 0.7 times the first bound so.
+//
+// s. With an orthonormal basis that begins with w, G = [theta, g^T; g, K], |g| = h, and no eigenvalue of G but the
+// largest exceeds K's largest (Cauchy). K has the traces s_1 - theta, s_2 - theta^2 - 2 h^2 and, as K is positive, at
+// most s_3 - theta^3 - 3 theta h^2; with these the bounds hold for the others.
 #pragma once
 
 #include "ops/lane/memory.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// What is known of G's eigenvalues: their sum, the sum of their squares, and how far off rounding may have put these.
-struct Moments {
-  double count, tau, sigma, noise;
+/// When the largest eigenvalue is taken out: if the bound on all eigenvalues exceeds the first, as below the series is
+/// short anyway, and if fewer terms save more passes over a matrix than what all else costs.
+inline constexpr double kApartFrom = 0.3;
+inline constexpr int kApartPasses = 18;
 
-  /// No eigenvalue but one of size theta exceeds this; theta = 0: none does.
-  double bound(double theta) const {
-    const double n = theta > 0 ? count - 1 : count, mean = (tau - theta) / n;
-    const double squares = theta > 0 ? sigma - theta * theta + noise : sigma;
-    const double spread = (1 - 1 / n) * (squares - n * mean * mean);
-    return mean + (spread > 0 ? __builtin_sqrt(spread) : 0.0);
+/// What is known of G's eigenvalues: how many there are, tr G, tr G^2, tr G^3, and how far off rounding may have put
+/// the first two. Of the third it is 3 |G^2|_F noise at most, and |G^2|_F <= tr G^2.
+struct Moments {
+  double count, first, second, third, noise;
+
+  /// No eigenvalue but the largest exceeds this, if a vector w has w.G w = theta and |G w - theta w| = h; theta = 0:
+  /// none does.
+  double bound(double theta, double h = 0) const {
+    const double n = theta > 0 ? count - 1 : count, mean = (first - theta) / n;
+    const double squares = second - theta * theta - 2 * h * h;
+    const double spread = (1 - 1 / n) * (squares + (theta > 0 ? noise : 0.0) - n * mean * mean);
+    double x = mean + (spread > 0 ? __builtin_sqrt(spread) : 0.0);
+    const double s1 = first - theta + noise, s2 = squares - noise;
+    const double s3 = third - theta * (theta * theta + 3 * h * h) + 3 * second * noise;
+    for (int step = 0; step < 3; ++step) {
+      const double excess = ((s1 * x - 2 * s2) * x + s3) * x - (s1 * s3 - s2 * s2);
+      const double slope = (3 * s1 * x - 4 * s2) * x + s3;
+      if (!(excess > 0 && slope > 0)) break;
+      x -= excess / slope;
+    }
+    return x;
   }
 };
 
 template <typename T, class W>
 Moments moments(W width, const LanePlan<T>& plan, const Memory<T>& memory, T rho2) {
-  const double tau = value_of(memory.trace / rho2), sigma = value_of(memory.square / rho2 / rho2);
-  return {static_cast<double>(width.value), tau, sigma,
-          4 * plan.precision * (memory.doubt / value_of(memory.trace) + 4)};
+  return {static_cast<double>(width.value), value_of(memory.trace / rho2), value_of(memory.square / rho2 / rho2),
+          value_of(memory.cube / rho2 / rho2 / rho2), 4 * plan.precision * (value_of(memory.doubt / memory.trace) + 4)};
 }
 
-/// The shortest series that holds up to `bound`.
+/// The rung of the shortest series that holds up to `bound`.
 template <typename T>
-const LaneSeries<T>& series_for(const LanePlan<T>& plan, double bound) {
+int rung_for(const LanePlan<T>& plan, double bound) {
   const double rung = log(bound * 1.0001) * plan.rungs_per_log;
-  return plan.ladder[rung < plan.rungs - 1 ? rung > 0 ? static_cast<int>(rung) : 0 : plan.rungs - 1];
+  return rung < plan.rungs - 1 ? rung > 0 ? static_cast<int>(rung) : 0 : plan.rungs - 1;
 }
 
 /// Refines w from the guess it holds (0: none yet); false where taking its eigenvalue out would not pay. x: three rows.
@@ -51,6 +74,7 @@ bool find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, con
                   T* w, T* x) {
   constexpr int tries = 2;  // products that may go into making a usable guess
   const double bound = of.bound(0);
+  const auto terms_for = [&](double most) { return plan.ladder[rung_for(plan, most)].terms; };
   if (Pack<T>::lanes == 1 || !(bound > kApartFrom))
     return false;  // nor for Dual: w's derivative would have to converge
   const int d = width.value;
@@ -69,8 +93,9 @@ bool find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, con
     const T product = dot(width, w, next);
     combine(width, T(1), next, -product, w, now);
     theta = value_of(product / rho2);
-    rest = of.bound(theta);
-    sine = theta > rest ? __builtin_sqrt(value_of(dot(width, now, now))) / value_of(rho2) / (theta - rest) : 1.0;
+    const double h = __builtin_sqrt(value_of(dot(width, now, now))) / value_of(rho2);
+    rest = of.bound(theta, h);
+    sine = theta > rest ? h / (theta - rest) : 1.0;
   }
   if (!(sine < 0.5)) return normalise(next), false;
 
@@ -81,7 +106,7 @@ bool find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, con
     before = size;
     size = after;
   }
-  if (4 * (series_for(plan, bound).terms - series_for(plan, rest).terms) <= products + kApartPasses) return false;
+  if (4 * (terms_for(bound) - terms_for(rest)) <= products + kApartPasses) return false;
 
   const T factor = T(slope) / rho2;
   scale(width, T(1), w, now);

@@ -8,6 +8,12 @@
 // have: each token adds about eps (f^2 trace A_{t-1} + 2 |p| |v|), and old errors fade with f^2. `doubt` adds these up,
 // in units of eps. A is made afresh from C at every chunk's start, where reads are too far apart for carrying to pay,
 // and in the rare case that a token cancels what was stored, so that doubt grows large against trace A.
+//
+// The read also wants tr A^2 and tr A^3, which bound A's eigenvalues (leading.h). The first is the sum of A's squared
+// entries; the second is carried, with B = p v^T + v p^T, whose eigenvalues are p.v +- |p| |v|, and A for A_{t-1}:
+//   tr A_t^3 = f^6 tr A^3 + 3 f^4 tr A^2 B + 3 f^2 tr A B^2 + tr B^3,
+//   tr A^2 B = 2 A p.A v,   tr A B^2 = 2 (p.v) (p.A v) + |v|^2 p.A p + |p|^2 v.A v,
+//   tr B^3 = 2 (p.v)^3 + 6 (p.v) |p|^2 |v|^2.
 #pragma once
 
 #include "ops/lane/matrix.h"
@@ -45,11 +51,13 @@ struct Memory {
   T *C, *A, *n;  // width x width, width x width, width
   T* w;          // a guess of A's first eigenvector, or 0; see leading.h
   T m;
-  T trace;   // of A
-  T square;  // sum of A's squared entries
-  double doubt;
+  T trace, square, cube;  // of A, A^2 and A^3
+  T doubt;
   bool current;  // A is C^T C
 };
+
+/// What is wanted of A.
+enum class Gram { none, carried, measured };  // measured: its square and cube too, which a token's read needs
 
 template <typename T>
 struct Token {
@@ -61,6 +69,7 @@ struct Token {
 template <typename T>
 struct Change {
   T *u, *y, *p;  // C_{t-1}^T k, C_t^T q, and p above
+  T *Ap, *Av;    // A_{t-1} p and A_{t-1} v, where A is measured
   T forget, input, kk;
 };
 
@@ -125,7 +134,7 @@ ORTHOREAD_INLINE void copy_out(W width, int64_t d, const T* from, T* to) {
 
 /// A = C^T C, and what is kept of it.
 template <typename T, class W>
-void rebuild_gram(W width, Memory<T>& memory) {
+void rebuild_gram(W width, Gram gram, Memory<T>& memory) {
   T* A = memory.A;
   memory.square = static_cast<T>(
       sum_outer_products<T>(width, width.value, memory.C, memory.C, [&](int at, Pack<T> x, Pack<T>& squares) {
@@ -134,43 +143,66 @@ void rebuild_gram(W width, Memory<T>& memory) {
       }));
   memory.trace = T(0);
   for (int i = 0; i < width.value; ++i) memory.trace += A[i * width.value + i];
-  memory.doubt = value_of(memory.trace);
+  if (gram == Gram::measured) {
+    memory.cube =
+        static_cast<T>(sum_outer_products<T>(width, width.value, A, A, [&](int at, Pack<T> x, Pack<T>& products) {
+          products = fma(x, load(A + at), products);
+        }));
+  }
+  memory.doubt = memory.trace;
   memory.current = true;
 }
 
-/// A_t from A_{t-1}, with p from `change`; before and after may be the same.
+/// A_t from A_{t-1}; before and after may be the same. Without `matrix` only the trace is wanted.
 template <typename T, class W>
-void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& before, Memory<T>& after, bool matrix) {
+void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& before, Memory<T>& after, Gram gram,
+                bool matrix) {
   const T ff = change.forget * change.forget;
   combine(width, change.forget * change.input, change.u, change.input * change.input * change.kk / T(2), v, change.p);
-  const T grown = T(2) * dot(width, change.p, v);
-  const double size = 2 * __builtin_sqrt(value_of(dot(width, change.p, change.p) * dot(width, v, v)));
-  after.doubt = value_of(ff) * (before.doubt + value_of(before.trace)) + size;
-  after.trace = ff * before.trace + grown;
+  const T* p = change.p;
+  const T pv = dot(width, p, v), pp = dot(width, p, p), vv = dot(width, v, v);
+  after.doubt = ff * (before.doubt + before.trace) + T(2) * sqrt(pp * vv);
+  after.trace = ff * before.trace + T(2) * pv;
   if (!matrix) return;
   const T* A = before.A;
   T* to = after.A;
-  after.square = static_cast<T>(sweep<0, T>(
-      width, {change.p, v}, {change.p, v},
+  if (gram == Gram::carried) {
+    sweep<0, T>(
+        width, {p, v}, {p, v},
+        [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) {
+          store(to + at, fma(splat(ff), load(A + at), fma(row[0], column[1], row[1] * column[0])));
+          return Pack<T>{};
+        },
+        [](int, int, Pack<T>) {});
+    return;
+  }
+  T *Ap = change.Ap, *Av = change.Av;
+  after.square = static_cast<T>(sweep<2, T>(
+      width, {p, v}, {p, v},
       [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>& squares) {
-        const Pack<T> x = fma(splat(ff), load(A + at), fma(row[0], column[1], row[1] * column[0]));
+        const Pack<T> old = in_register(load(A + at));
+        const Pack<T> x = fma(splat(ff), old, fma(row[0], column[1], row[1] * column[0]));
         store(to + at, x);
         squares = fma(x, x, squares);
-        return x;
+        return old;
       },
-      [](int, int, Pack<T>) {}));
+      [&](int r, int column, Pack<T> x) { store((r == 0 ? Ap : Av) + column, x); }));
+  const T AA_B = T(2) * dot<T>(width, Ap, Av);
+  const T A_BB = T(2) * pv * dot<T>(width, p, Av) + vv * dot<T>(width, p, Ap) + pp * dot<T>(width, v, Av);
+  const T BBB = T(2) * pv * (pv * pv + T(3) * pp * vv);
+  after.cube = ff * (ff * (ff * before.cube + T(3) * AA_B) + T(3) * A_BB) + BBB;
 }
 
-/// One token into the memory; before and after may be the same. `gram` says that A_t is needed too.
+/// One token into the memory; before and after may be the same. `gram` says what is wanted of A_t.
 template <typename T, class W>
-void write_token(W width, const LanePlan<T>& plan, const Token<T>& token, bool gram, Memory<T>& before,
+void write_token(W width, const LanePlan<T>& plan, const Token<T>& token, Gram gram, Memory<T>& before,
                  Memory<T>& after, Change<T>& change) {
   const T kept = token.log_forget + before.m, m = maximum(kept, token.input_gate);
   const T f = exp(kept - m), i = exp(token.input_gate - m);
   change.forget = f;
   change.input = i;
   change.kk = dot(width, token.k, token.k);
-  if (gram && !before.current) rebuild_gram(width, before);
+  if (gram != Gram::none && !before.current) rebuild_gram(width, gram, before);
 
   const T* C = before.C;
   T *to = after.C, *iv = change.p;  // p is made later
@@ -191,10 +223,10 @@ void write_token(W width, const LanePlan<T>& plan, const Token<T>& token, bool g
       });
   combine(width, f, before.n, i, token.k, after.n);
   after.m = m;
-  after.current = gram;
-  if (!gram) return;
-  carry_gram(width, token.v, change, before, after, plan.gram);
-  if (after.doubt > kDoubtLimit * value_of(after.trace)) rebuild_gram(width, after);
+  after.current = gram != Gram::none;
+  if (!after.current) return;
+  carry_gram(width, token.v, change, before, after, gram, plan.gram);
+  if (after.doubt > T(kDoubtLimit) * after.trace) rebuild_gram(width, gram, after);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -137,27 +137,40 @@ ORTHOREAD_INLINE T sum(Pack<T> x) {
   }
 }
 
-/// A sum of packs that is Wide, lane by lane.
+/// A sum of packs, Wide.
 template <typename T>
-struct WideSum {
-  Wide<T> lanes[Pack<T>::lanes] = {};
+class WideSum {
+ public:
+  ORTHOREAD_INLINE void add(Pack<T> x) { lanes_ = lanes_ + x; }
+  ORTHOREAD_INLINE void add_product(Pack<T> x, Pack<T> y) { lanes_ = fma(x, y, lanes_); }
+  ORTHOREAD_INLINE T total() const { return sum(lanes_); }
 
-  ORTHOREAD_INLINE void add(Pack<T> x) {
-    T numbers[Pack<T>::lanes];
-    store(numbers, x);
-    ORTHOREAD_UNROLL for (int l = 0; l < Pack<T>::lanes; ++l) lanes[l] += Wide<T>(numbers[l]);
+ private:
+  Pack<T> lanes_ = {};
+};
+template <>
+class WideSum<float> {
+ public:
+  ORTHOREAD_INLINE void add(Pack<float> x) {
+    low_ = low_ + half<0>(x);
+    high_ = high_ + half<1>(x);
   }
-  ORTHOREAD_INLINE void add_product(Pack<T> x, Pack<T> y) {
-    T a[Pack<T>::lanes], b[Pack<T>::lanes];
-    store(a, x);
-    store(b, y);
-    ORTHOREAD_UNROLL for (int l = 0; l < Pack<T>::lanes; ++l) lanes[l] += Wide<T>(a[l]) * Wide<T>(b[l]);
+  ORTHOREAD_INLINE void add_product(Pack<float> x, Pack<float> y) {
+    low_ = fma(half<0>(x), half<0>(y), low_);
+    high_ = fma(half<1>(x), half<1>(y), high_);
   }
-  ORTHOREAD_INLINE Wide<T> total() const {
-    Wide<T> sum = lanes[0];
-    ORTHOREAD_UNROLL for (int l = 1; l < Pack<T>::lanes; ++l) sum += lanes[l];
-    return sum;
+  ORTHOREAD_INLINE double total() const { return sum(low_ + high_); }
+
+ private:
+  template <int which>
+  static ORTHOREAD_INLINE Pack<double> half(Pack<float> x) {
+    typedef float Half __attribute__((vector_size(kRegisterBytes / 2)));
+    Half lanes;
+    __builtin_memcpy(&lanes, reinterpret_cast<const char*>(&x.v) + which * sizeof lanes, sizeof lanes);
+    return {__builtin_convertvector(lanes, Pack<double>::Vector)};
   }
+
+  Pack<double> low_ = {}, high_ = {};
 };
 
 }  // namespace orthoread::ORTHOREAD_ISA

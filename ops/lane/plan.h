@@ -19,12 +19,6 @@ struct LaneSeries {
 /// More terms no series has, which tests/mlstm_lane_test.cpp checks: ten steps take 330 in double.
 inline constexpr int kMostSeriesTerms = 352;
 
-/// When the largest eigenvalue is taken out of the series (leading.h): if the bound on all eigenvalues exceeds the
-/// first, as below the series is short anyway, and if fewer terms save more passes over a matrix than what all else
-/// costs.
-inline constexpr double kApartFrom = 0.3;
-inline constexpr int kApartPasses = 18;
-
 /// A MemoryRead, looked up.
 template <Real T>
 struct LanePlan {
@@ -47,6 +41,7 @@ struct LaneKernels {
   void (*forward)(const LanePlan<T>&, const LaneShape&, const LaneInputs<T>&, T* h, T* checkpoints, T* scratch);
   void (*backward)(const LanePlan<T>&, const LaneShape&, const LaneInputs<T>&, const T* dh, const T* checkpoints,
                    const LaneGradients<T>&, T* scratch);
+  int64_t (*series_terms)(const LanePlan<T>&, const LaneShape&, const T* checkpoints);
   void (*stream)(const LanePlan<T>&, const LaneShape&, const LaneInputs<T>&, T* h, T* state, int64_t position,
                  T* scratch);
 };

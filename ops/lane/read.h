@@ -8,11 +8,9 @@
 //   b_j = c_j y + 2 S b_{j+1} - b_{j+2},  j = N-1 ... 1,      r = b_0 = c_0 y + S b_1 - b_2
 // sums the series with one matrix-vector product a term.
 //
-// beta. G is positive with trace tau <= 1 and |G|_F^2 = sigma, so its d eigenvalues have mean tau/d and variance
-// sigma/d - (tau/d)^2, and none exceeds tau/d + sqrt((1 - 1/d)(sigma - tau^2/d)) (Wolkowicz and Styan, 1980). The
-// shortest interval of the ladder above that bound is used; where one eigenvalue stands apart, it is taken out first
-// (apart.h). Each series equals g to the scalar's precision there, so the choice changes nothing but the cost, and has
-// no derivative.
+// beta. The traces of G, G^2 and G^3 bound its eigenvalues (leading.h), and the shortest interval of the ladder above
+// the bound is used; where one eigenvalue stands apart, it is taken out first (apart.h). Each series equals g to the
+// scalar's precision there, so the choice changes nothing but the cost, and has no derivative.
 //
 // Reverse. Let t_j be the cotangent of b_j. Transposing the recurrence runs it upwards:
 //   t_0 = dr,  t_1 = S t_0,  t_{j+1} = 2 S t_j - t_{j-1},     that is t_j = T_j(S) dr,
@@ -33,6 +31,7 @@ struct Scaling {
   T rho2;
   bool clamped;
   T leading;  // the eigenvalue of G that is taken out, or 0
+  int rung;   // of the ladder, the series for the rest
   LaneSeries<T> series;
   T slope;  // S = slope A - I
 };
@@ -41,14 +40,14 @@ template <typename T>
 Scaling<T> scaling(const Memory<T>& memory) {
   const T floor = T(kMemoryEps * kMemoryEps);
   const bool clamped = memory.trace < floor;
-  return {clamped ? floor : memory.trace, clamped, T(0), {}, T(0)};
+  return {clamped ? floor : memory.trace, clamped, T(0), 0, {}, T(0)};
 }
 
-/// Takes out `leading`, if that is not 0, and chooses the series for the rest.
 template <typename T>
-void choose_series(const LanePlan<T>& plan, const Moments& of, T leading, Scaling<T>& s) {
+void set_series(const LanePlan<T>& plan, T leading, int rung, Scaling<T>& s) {
   s.leading = leading;
-  s.series = plan.gram ? series_for(plan, of.bound(value_of(leading))) : plan.ladder[0];
+  s.rung = rung;
+  s.series = plan.ladder[rung];
   s.slope = T(2) / (s.series.beta * s.rho2);
 }
 
