@@ -59,7 +59,7 @@ SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const M
 }
 
 /// A multiply-add is two operations; only what costs d^2 is counted, and in backward nothing that forward has made once
-/// already. Taking an eigenvalue out and bounding the others is not counted. In units of d^2:
+/// already. Bounding the eigenvalues and taking one out are not counted. In units of d^2:
 ///   all     C = f C + i k v^T 3, C^T q 2;                   dC = f dC + q dy^T 3, <dC, C> 2, dC v, dC^T k, C dy 2 each
 ///   NS      u = C^T k 2;                                    dC += k du^T 2, C du 2
 ///   k >= 1  A = f^2 A + p v^T + v p^T 5,                    dA = f^2 dA + dG 2, dA v, dA u, <dA, A>, <dG, G> 2 each,

@@ -61,7 +61,7 @@ void lane_backward(const MemoryRead& read, const LaneShape& shape, const LaneInp
 struct SeriesTerms {
   double mean = 0, most = 0;
 };
-/// What a forward took whose outputs were all wanted, as its checkpoints have it; 0 for the plain read.
+/// Those a forward took, read from its checkpoints; all its outputs must have been wanted. 0 for the plain read.
 template <Real T>
 SeriesTerms lane_series_terms(const MemoryRead& read, const LaneShape& shape, const T* checkpoints);
 

@@ -11,6 +11,7 @@
 #include <numeric>
 
 using namespace orthoread;
+using lane_test::Gram;
 
 namespace {
 
@@ -111,7 +112,7 @@ TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen
       spectrum(n, [&](int i) { return (i == 0 ? 30 : 1) * std::pow(drawn(1, i), 4); }),
   };
   for (const std::vector<double>& x : spectra) {
-    const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0};
+    const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
     CAPTURE(x[0]);
     CAPTURE(x[1]);
     CHECK(of.bound(0) >= x[0] * (1 - 1e-12));
@@ -131,15 +132,60 @@ TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen
       }
     }
   }
+  // Rounding leaves of the others of a single eigenvalue what may be below 0.
+  constexpr double eps = 0x1p-23;
+  for (int signs = 0; signs < 16; ++signs) {
+    CAPTURE(signs);
+    const auto about_one = [&](int bit) { return signs >> bit & 1 ? 1 + 2 * eps : 1 - 2 * eps; };
+    const lane_test::Moments of{n, about_one(0), about_one(1), about_one(2), 10 * eps, 2 * eps};
+    const double rest = of.bound(about_one(3), eps);
+    CHECK(rest > 5 * eps);
+    CHECK(rest < 0.01);
+  }
   // It is worth its cost: a square matrix of normal numbers has these eigenvalues (Marchenko and Pastur).
   const std::vector<double> x =
       spectrum(n, [](int i) { return std::pow(std::sin((i + 0.5) / n * std::acos(0.0)), 2); });
-  const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0};
+  const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
   CHECK(of.bound(0) < 0.8 * (1.0 / n + std::sqrt((1 - 1.0 / n) * (of.second - 1.0 / n))));
 }
 
+TEST_CASE("mlstm_lane: an eigenvalue is taken out only if it lies beyond the series for the others") {
+  // apart.h divides by mu - x, for x on the whole interval of the series.
+  constexpr int d = 16, steps = 8;
+  const lane_test::Width<d> width;
+  std::vector<LaneSeries<double>> ladder;
+  for (const ReadSeries& series : read_series(steps, 0x1p-53))
+    ladder.push_back({series.beta, static_cast<int>(series.coefficients.size()), nullptr, nullptr});
+  LanePlan<double> plan{};
+  plan.precision = 0x1p-53;
+  plan.rungs = static_cast<int>(ladder.size());
+  plan.rungs_per_log = 1 / std::log(kLadderStep);
+  plan.ladder = ladder.data();
+  int taken = 0;
+  for (int draw = 0; draw < 4000; ++draw) {
+    CAPTURE(draw);
+    const Array<double> noise = uniform_array({d}, static_cast<uint64_t>(draw), 0, 1);
+    const int large = 2 + draw % 5;  // eigenvalues below 1, but not far
+    const std::vector<double> x = spectrum(d, [&](int i) {
+      return i == 0 ? 1 : i < large ? 1 - 0.3 * noise.data()[i] : 0.1 * noise.data()[i];
+    });
+    std::vector<double> A(d * d), w(d), y(d, 1.0), room(3 * d);
+    for (size_t i = 0; i < d; ++i) A[i * d + i] = x[i];
+    w[0] = 1;
+    lane_test::Memory<double> memory;
+    memory.A = A.data();
+    memory.trace = memory.doubt = memory.cube_doubt = 1;
+    memory.square = power_sum(x, 2);
+    memory.cube = power_sum(x, 3);
+    const lane_test::Moments of = lane_test::moments(width, plan, memory, 1.0);
+    if (!lane_test::find_leading(width, plan, memory, of, 1.0, y.data(), w.data(), room.data())) continue;
+    taken += 1;
+    CHECK(x[0] > 1.01 * ladder[static_cast<size_t>(lane_test::rung_for(plan, of.bound(x[0])))].beta);
+  }
+  CHECK(taken > 100);
+}
+
 TEST_CASE("mlstm_lane: C^T C and the traces of its powers are carried from token to token") {
-  using lane_test::Gram;
   constexpr int d = 16, tokens = 30;
   const lane_test::Width<d> width;
   const LanePlan<double> plan{.orthogonalized = true,
@@ -191,6 +237,57 @@ TEST_CASE("mlstm_lane: C^T C and the traces of its powers are carried from token
     CHECK(std::abs(memory.cube - third) <= 1e-13 * first * first * first);
   }
   CHECK(carried > tokens / 2);
+}
+
+TEST_CASE("mlstm_lane: the bound also holds where a token takes back most of the memory, in float") {
+  // C = sqrt(R) k v^T and a rest of norm 1, then the token (k, -sqrt(R) v): what is carried of A, and of its cube even
+  // more, has the rounding errors of what was large.
+  constexpr int d = 48;
+  const lane_test::Width<d> width;
+  const LanePlan<float> plan{.orthogonalized = true,
+                             .gram = true,
+                             .steps = 5,
+                             .alpha = 1,
+                             .precision = 0x1p-24,
+                             .rungs = 0,
+                             .rungs_per_log = 0,
+                             .ladder = nullptr};
+  std::vector<float> room(4 * d * d + 16 * d);
+  int carried = 0;
+  for (int draw = 0; draw < 40; ++draw) {
+    for (const double R : {2, 4, 7, 10, 13, 16, 19, 25}) {
+      CAPTURE(draw);
+      CAPTURE(R);
+      lane_test::Arena<float> arena(room.data());
+      lane_test::Memory<float> memory = lane_test::take_memory(width, plan, arena);
+      lane_test::start_memory(width, plan, memory);
+      lane_test::Change<float> change{
+          arena.take(d), arena.take(d), arena.take(d), arena.take(d), arena.take(d), 0, 0, 0};
+      const Array<double> rest = uniform_array({d, d}, static_cast<uint64_t>(2 * draw), -1, 1);
+      const Array<double> pair = uniform_array({2, d}, static_cast<uint64_t>(2 * draw + 1), -1, 1);
+      const auto norm = [](const double* x, int count) { return std::sqrt(std::inner_product(x, x + count, x, 0.0)); };
+      float k[d], v[d];
+      for (int a = 0; a < d; ++a) {
+        k[a] = static_cast<float>(pair.data()[a] / norm(pair.data(), d));
+        v[a] = static_cast<float>(-std::sqrt(R) * pair.data()[d + a] / norm(pair.data() + d, d));
+      }
+      for (int i = 0; i < d * d; ++i)
+        memory.C[i] = static_cast<float>(rest.data()[i] / norm(rest.data(), d * d)) - k[i / d] * v[i % d];
+      lane_test::write_token(width, plan, {k, k, v, 0.0F, 0.0F}, Gram::measured, memory, memory, change);
+      carried += memory.doubt != memory.trace;
+
+      std::vector<double> x(k, k + d), next(d);  // the largest eigenvalue, from below
+      double most = 0;
+      for (int product = 0; product < 100; ++product) {
+        for (size_t a = 0; a < d; ++a) next[a] = std::inner_product(x.begin(), x.end(), memory.A + a * d, 0.0);
+        most = norm(next.data(), d);
+        std::transform(next.begin(), next.end(), x.begin(), [&](double at) { return at / most; });
+      }
+      const float rho2 = memory.trace;
+      CHECK(lane_test::moments(width, plan, memory, rho2).bound(0) >= most / static_cast<double>(rho2));
+    }
+  }
+  CHECK(carried > 100);  // and not made afresh
 }
 
 TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {

@@ -10,18 +10,18 @@
 // Reverse. The gradient of G has the divided differences of g for weights: between the directions of eigenvalues x and
 // x' (g(x) - g(x')) / (x - x'), and g'(x) from x to itself. So with H(x) = (g(mu) - g(x)) / (mu - x)
 //   dG = g'(mu) delta eta w w^T + w z^T + M,   z = delta H(G') y' + eta H(G') t',
-// up to what the symmetric part leaves out, M being the sum of outer products that g(G') gives by itself. M goes the
-// way of read.h, through dA. What has w in it would lose there what q dy^T gains: to t'^T in an eigenvalue x's
-// direction q dy^T / rho gives a eta / (rho^2 mu) times g(x), and dA the same times mu H(x), and at small x g(mu) alone
-// is left of g(0). So these are added before anything is rounded, and go to dC at once:
+// up to an antisymmetric part, M being the sum of outer products that g(G') gives by itself. M goes the way of read.h,
+// through dA. The terms with w would lose digits there: beside t'^T, in the direction of an eigenvalue x, q dy^T / rho
+// contributes a eta g(x) / (rho^2 mu) and dA contributes a eta H(x) / rho^2. Their sum at x = 0 is a eta g(mu) /
+// (rho^2 mu), though each alone is of the size of g(0). So they are added before anything is rounded, and go to dC:
 //   dC = q' dy^T / rho + a b^T + c w^T,   c = C z / rho^2,
 //   b  = (F(G') t' + delta H(G') y' + p'(s) delta eta / mu w) / rho^2,   F(x) = kappa rho g(x) + eta H(x),
 // where s^2 = mu, and p(s) = s g(s^2) is what the read makes of a singular value: g(mu) + 2 mu g'(mu) = p'(s), which is
-// a product over the steps, of 3 (1 - s_i^2) / 2.
+// a product over the steps, of 3 (1 - s_i^2) / 2, s_i being s after i steps.
 //
 // H is as smooth as g, so its series on [0, beta] is as short; it is applied to the sequences T_j y' and T_j t' once
-// both are there. Hence y' climbs upwards here, as t' does, and the b_j of M come from T_n y' afterwards: as 2 S turns
-// U_n into U_{n+1},
+// both are there. Hence y' climbs upwards here, as t' does, and the b_j of M come from T_n y' afterwards: with U_n for
+// the Chebyshev polynomials of the second kind,
 //   b_j = sum_i c_i U_{i-j} y' = sum_n 2 (c_{j+n} + c_{j+n+2} + ...) T_n y',   j >= 1, with half of that for n = 0.
 //
 // Rounding. w is not exact and y' not quite orthogonal to it, and what is left along w is at an eigenvalue near 0 now,
@@ -61,19 +61,19 @@ struct Leading {
 
 /// A query taken apart by w.
 template <typename T>
-struct Split {
+struct SplitQuery {
   Wide<T> mu, eta, rho;
   T kappa;
 };
 
 /// a = C w and rest = q', from q.
 template <typename T, class W>
-Split<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T* a, T* rest) {
+SplitQuery<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T* a, T* rest) {
   dot_rows(width, C, w, a);
   const Wide<T> aa = wide_dot<T>(width, a, a), aq = wide_dot<T>(width, a, q), rho = sqrt(Wide<T>(rho2));
   const T kappa = static_cast<T>(aq / aa);
   scale(width, T(1), q, rest);
-  add(width, -kappa, a, rest);  // kappa a unrounded: q is q' + kappa a to the rounding of q' alone
+  add(width, -kappa, a, rest);  // as fma, kappa a is not rounded: q is q' + kappa a to the rounding of q' alone
   return {aa / Wide<T>(rho2), aq / rho, rho, kappa};
 }
 
@@ -90,7 +90,7 @@ void rest_of_y(W width, const T* C, const T* w, T rho2, const T* rest_of_q, T* y
 /// and 1 / (u - cos phi) = sum_k z^|k| exp(i k phi) / sqrt(u^2 - 1) with z = u - sqrt(u^2 - 1): a convolution with the
 /// right side's coefficients, that is two recurrences, one from each end. F's terms cancel, so all this is Wide.
 template <typename T>
-void divided_series(const LaneSeries<T>& series, const Split<T>& split, Wide<T> g, T* e, T* f) {
+void divided_series(const LaneSeries<T>& series, const SplitQuery<T>& split, Wide<T> g, T* e, T* f) {
   using V = Wide<T>;
   const int terms = series.terms;
   const T* c = series.coefficients;
@@ -199,7 +199,7 @@ ApartScalars<T> sum_series_both_ways_apart(W width, const LanePlan<T>& plan, con
   const T *c = s.series.coefficients, *w = rows.w;
   T *p = rows.p, *e = rows.e, *f = rows.f, *x = rows.x, *z = rows.z;
   scale(width, T(1), leading.w, rows.w);
-  const Split<T> split = split_query(width, C, w, s.rho2, q, rows.a, rows.q);
+  const SplitQuery<T> split = split_query(width, C, w, s.rho2, q, rows.a, rows.q);
   const ReadAt<Wide<T>> at = read_at(plan.steps, split.mu);
   divided_series(s.series, split, at.g, e, f);
   const T eta = static_cast<T>(split.eta), g = static_cast<T>(at.g);

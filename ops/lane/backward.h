@@ -1,7 +1,8 @@
 // A lane's backward: each chunk of tokens is run again from its checkpoint, last chunk first, and then gone through
 // backwards. A state of d x d numbers is held for the tokens of one chunk only.
 //
-// With dX for the cotangent of X, the read of token t gives dC_t += q dy^T / rho and dA_t (read.h), and
+// With dX for the cotangent of X, the read of token t gives dA_t and dC_t += q dy^T / rho (read.h), or apart.h's sum
+// where an eigenvalue was taken out, and
 //   C_t = f C_{t-1} + i k v^T:                dk += i dC v,   dv += i dC^T k,   dC_{t-1} += f dC
 //   A_t = f^2 A_{t-1} + f i (u v^T + v u^T) + i^2 (k.k) v v^T, u = C_{t-1}^T k, dA symmetric:
 //     du = 2 f i dA v,   dv += 2 f i dA u + 2 i^2 (k.k) dA v,   dk += 2 i^2 (v.dA v) k,   dA_{t-1} = f^2 dA,
@@ -244,7 +245,7 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
       if (t > 0) {
         prefetch_token(shape, x, start + t - 1);
         prefetch(dh + at - shape.row, d);
-        prefetch(leading + (start + t - 1) * leading_numbers(d), leading_numbers(d));
+        if (plan.orthogonalized) prefetch(leading + (start + t - 1) * leading_numbers(d), leading_numbers(d));
       }
       zero(width, dq);
       zero(width, dk);
@@ -273,13 +274,13 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
   }
 }
 
-/// For each token of a chunk C, A, n, w, u and y; 26 vectors of a token; dC, dn, Z, two vectors; the rows of b, t and
-/// p, e and f.
+/// For each token of a chunk C, A, n, w, u and y; 26 vectors of a token; dC, Z, dn and two more vectors; the rows of b,
+/// t and p, e and f.
 template <typename T>
 int64_t backward_scratch(int64_t d, int terms) {
   const int64_t chunk = chunk_tokens(static_cast<int>(d));
-  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 31 * d + 2 * d * d + (3 * terms + 1) * d + 2 * terms,
-                        6 * chunk + 52);
+  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 29 * d + 2 * d * d + (3 * terms + 1) * d + 2 * terms,
+                        6 * chunk + 40);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

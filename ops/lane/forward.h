@@ -53,16 +53,11 @@ ORTHOREAD_INLINE void prefetch_token(const LaneShape& shape, const LaneInputs<T>
 template <typename T, class W>
 Memory<T> take_memory(W width, const LanePlan<T>& plan, Arena<T>& arena) {
   const int64_t d = width.value;
-  Memory<T> memory{arena.take(d * d),
-                   plan.orthogonalized ? arena.take(d * d) : nullptr,
-                   arena.take(d),
-                   arena.take(d),
-                   T(0),
-                   T(0),
-                   T(0),
-                   T(0),
-                   T(0),
-                   false};
+  Memory<T> memory;
+  memory.C = arena.take(d * d);
+  memory.A = plan.orthogonalized ? arena.take(d * d) : nullptr;
+  memory.n = arena.take(d);
+  memory.w = arena.take(d);
   return memory;
 }
 
@@ -177,7 +172,7 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
         const Moments of = moments(width, plan, memory, s.rho2);
         if (plan.gram && !s.clamped && find_leading(width, plan, memory, of, s.rho2, y, memory.w, b)) {
           T *a = b, *rest_of_q = b + d;
-          const Split<T> split = split_query<T>(width, memory.C, memory.w, s.rho2, token.q, a, rest_of_q);
+          const SplitQuery<T> split = split_query<T>(width, memory.C, memory.w, s.rho2, token.q, a, rest_of_q);
           set_series(plan, static_cast<T>(split.mu), rung_for(plan, of.bound(value_of(split.mu))), s);
           rest_of_y<T>(width, memory.C, memory.w, s.rho2, rest_of_q, y);
           sum_series_apart(width, plan, s, memory.A, memory.w, y, static_cast<T>(split.eta), rest, b);
@@ -204,7 +199,7 @@ void forward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lan
   run(width, plan, shape, x, h, checkpoints, memory, 0, arena);
 }
 
-/// state: a checkpoint and what is carried beside it, A, trace, cube, doubt, whether they are current, and w.
+/// state: a checkpoint and what is carried beside it, A, trace, cube, their doubts, whether they are current, and w.
 template <typename T, class W>
 void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInputs<T>& x, T* h, T* state,
             int64_t position, T* scratch) {
@@ -220,8 +215,9 @@ void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lane
     memory.trace = carried[0];
     memory.cube = carried[1];
     memory.doubt = carried[2];
-    memory.current = carried[3] > T(0);
-    copy_in(width, d, static_cast<const T*>(carried + 4), memory.w);
+    memory.cube_doubt = carried[3];
+    memory.current = carried[4] > T(0);
+    copy_in(width, d, static_cast<const T*>(carried + 5), memory.w);
   }
   run<T>(width, plan, shape, x, h, nullptr, memory, position, arena);
   save(width, memory, state);
@@ -229,11 +225,12 @@ void stream(W width, const LanePlan<T>& plan, const LaneShape& shape, const Lane
   carried[0] = memory.trace;
   carried[1] = memory.cube;
   carried[2] = memory.doubt;
-  carried[3] = T(memory.current ? 1 : 0);
-  copy_out(width, d, memory.w, carried + 4);
+  carried[3] = memory.cube_doubt;
+  carried[4] = T(memory.current ? 1 : 0);
+  copy_out(width, d, memory.w, carried + 5);
 }
 
-constexpr int64_t state_numbers(int64_t d) { return checkpoint_numbers(d) + d * d + 4 + d; }
+constexpr int64_t state_numbers(int64_t d) { return checkpoint_numbers(d) + d * d + 5 + d; }
 
 /// C, A, A', n, w; q, k, v, u, y, p, A p, A v, the scaled y, r; and the rows of b.
 template <typename T>

@@ -6,20 +6,22 @@
 // and the series is only wanted on the interval of the others.
 //
 // Finding w. G changes little from a token to the next, so the last token's w is a good guess. With theta = w.G w,
-// |G w - theta w| = h and s a bound on the other eigenvalues, the guess is off by an angle of sine <= h / (theta - s)
-// (Davis and Kahan). T_n(2 G / s - I) w, n products later, has a tangent T_n(2 theta / s - 1) times smaller: as [0, s]
-// is mapped to [-1, 1], nothing but w grows. So n is known before, and w as exact as rounding lets it be.
+// |G w - theta w| = h and `rest` a bound on the other eigenvalues, the guess is off by an angle of sine <=
+// h / (theta - rest) (Davis and Kahan). T_N(2 G / rest - I) w, N products later, has a tangent T_N(2 theta / rest - 1)
+// times smaller: as [0, rest] is mapped to [-1, 1], nothing but w grows. So N is known before, and w as exact as
+// rounding lets it be.
 //
-// Bounds. G's n eigenvalues are x_i >= 0, and s_k = tr G^k. For any polynomial p the largest, x, has p(x)^2 <=
-// sum_i p(x_i)^2 and x p(x)^2 <= sum_i x_i p(x_i)^2. The best p of degree 1 gives
+// Bounds. G's n eigenvalues are x_i >= 0, and s_k = tr G^k. For any function l the largest, x, has l(x)^2 <=
+// sum_i l(x_i)^2 and x l(x)^2 <= sum_i x_i l(x_i)^2. The best linear l gives
 //   x <= s_1/n + sqrt((1 - 1/n) (s_2 - s_1^2/n))                   (Wolkowicz and Styan, 1980),
 //   x (s_3 - 2 s_2 x + s_1 x^2) <= s_1 s_3 - s_2^2.
-// The second holds up to the cubic's largest root, and to the right of s_2 / s_1 <= x the cubic is convex: Newton's
-// steps from the first bound stay above the root. Normal keys and values have about 0.7 times the first bound so.
+// As x satisfies the second and x >= s_2 / s_1, from where on the cubic is convex, a point beyond x where it fails lies
+// beyond the cubic's largest root, and so do Newton's steps from there, which begin at the first bound. For normal keys
+// and values the second bound is 0.7 times the first.
 //
-// s. With an orthonormal basis that begins with w, G = [theta, g^T; g, K], |g| = h, and no eigenvalue of G but the
+// The rest. In an orthonormal basis that begins with w, G = [theta, g^T; g, K], |g| = h, and no eigenvalue of G but the
 // largest exceeds K's largest (Cauchy). K has the traces s_1 - theta, s_2 - theta^2 - 2 h^2 and, as K is positive, at
-// most s_3 - theta^3 - 3 theta h^2; with these the bounds hold for the others.
+// most s_3 - theta^3 - 3 theta h^2: with these the bounds hold for the others.
 #pragma once
 
 #include "ops/lane/memory.h"
@@ -27,38 +29,45 @@
 namespace orthoread::ORTHOREAD_ISA {
 
 /// When the largest eigenvalue is taken out: if the bound on all eigenvalues exceeds the first, as below the series is
-/// short anyway, and if fewer terms save more passes over a matrix than what all else costs.
+/// short anyway; if fewer terms, of four passes over a matrix each, one forward and three backward, save more passes
+/// than all else costs; and if mu is so far beyond the others' series that 1 / (mu - x) is smooth there (apart.h).
 inline constexpr double kApartFrom = 0.3;
 inline constexpr int kApartPasses = 18;
+inline constexpr double kApartGap = 1.05;
 
 /// What is known of G's eigenvalues: how many there are, tr G, tr G^2, tr G^3, and how far off rounding may have put
-/// the first two. Of the third it is 3 |G^2|_F noise at most, and |G^2|_F <= tr G^2.
+/// the first two, and the third beside what is off in G: that is 3 |G^2|_F noise at most, and |G^2|_F <= tr G^2.
 struct Moments {
-  double count, first, second, third, noise;
+  double count, first, second, third, noise, third_noise;
 
   /// No eigenvalue but the largest exceeds this, if a vector w has w.G w = theta and |G w - theta w| = h; theta = 0:
   /// none does.
   double bound(double theta, double h = 0) const {
     const double n = theta > 0 ? count - 1 : count, mean = (first - theta) / n;
     const double squares = second - theta * theta - 2 * h * h;
-    const double spread = (1 - 1 / n) * (squares + (theta > 0 ? noise : 0.0) - n * mean * mean);
+    const double spread = (1 - 1 / n) * (squares + noise - n * mean * mean);
     double x = mean + (spread > 0 ? __builtin_sqrt(spread) : 0.0);
-    const double s1 = first - theta + noise, s2 = squares - noise;
-    const double s3 = third - theta * (theta * theta + 3 * h * h) + 3 * second * noise;
+    const double s1 = first - theta + noise, s2 = squares > noise ? squares - noise : 0.0;
+    const double s3 = third - theta * (theta * theta + 3 * h * h) + 3 * second * noise + third_noise;
     for (int step = 0; step < 3; ++step) {
       const double excess = ((s1 * x - 2 * s2) * x + s3) * x - (s1 * s3 - s2 * s2);
       const double slope = (3 * s1 * x - 4 * s2) * x + s3;
       if (!(excess > 0 && slope > 0)) break;
       x -= excess / slope;
     }
-    return x;
+    const double least = s2 / s1;
+    return least > x ? least : x;
   }
 };
 
 template <typename T, class W>
 Moments moments(W width, const LanePlan<T>& plan, const Memory<T>& memory, T rho2) {
-  return {static_cast<double>(width.value), value_of(memory.trace / rho2), value_of(memory.square / rho2 / rho2),
-          value_of(memory.cube / rho2 / rho2 / rho2), 4 * plan.precision * (value_of(memory.doubt / memory.trace) + 4)};
+  return {static_cast<double>(width.value),
+          value_of(memory.trace / rho2),
+          value_of(memory.square / rho2 / rho2),
+          value_of(memory.cube / rho2 / rho2 / rho2),
+          4 * plan.precision * (value_of(memory.doubt / memory.trace) + 4),
+          4 * plan.precision * value_of(memory.cube_doubt / memory.trace / memory.trace / memory.trace)};
 }
 
 /// The rung of the shortest series that holds up to `bound`.
@@ -107,6 +116,7 @@ bool find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, con
     size = after;
   }
   if (4 * (terms_for(bound) - terms_for(rest)) <= products + kApartPasses) return false;
+  if (!(theta > kApartGap * value_of(plan.ladder[rung_for(plan, rest)].beta))) return false;
 
   const T factor = T(slope) / rho2;
   scale(width, T(1), w, now);

@@ -14,6 +14,8 @@
 //   tr A_t^3 = f^6 tr A^3 + 3 f^4 tr A^2 B + 3 f^2 tr A B^2 + tr B^3,
 //   tr A^2 B = 2 A p.A v,   tr A B^2 = 2 (p.v) (p.A v) + |v|^2 p.A p + |p|^2 v.A v,
 //   tr B^3 = 2 (p.v)^3 + 6 (p.v) |p|^2 |v|^2.
+// No term exceeds its part of (f^2 trace A_{t-1} + 2 |p| |v|)^3, so a token adds about eps times that to the cube's
+// rounding errors, and `cube_doubt` adds these up.
 #pragma once
 
 #include "ops/lane/matrix.h"
@@ -50,10 +52,10 @@ template <typename T>
 struct Memory {
   T *C, *A, *n;  // width x width, width x width, width
   T* w;          // a guess of A's first eigenvector, or 0; see leading.h
-  T m;
-  T trace, square, cube;  // of A, A^2 and A^3
-  T doubt;
-  bool current;  // A is C^T C
+  T m = T(0);
+  T trace = T(0), square = T(0), cube = T(0);  // of A, A^2 and A^3
+  T doubt = T(0), cube_doubt = T(0);
+  bool current = false;  // A is C^T C
 };
 
 /// What is wanted of A.
@@ -150,6 +152,7 @@ void rebuild_gram(W width, Gram gram, Memory<T>& memory) {
         }));
   }
   memory.doubt = memory.trace;
+  memory.cube_doubt = memory.trace * memory.trace * memory.trace;
   memory.current = true;
 }
 
@@ -161,7 +164,8 @@ void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& b
   combine(width, change.forget * change.input, change.u, change.input * change.input * change.kk / T(2), v, change.p);
   const T* p = change.p;
   const T pv = dot(width, p, v), pp = dot(width, p, p), vv = dot(width, v, v);
-  after.doubt = ff * (before.doubt + before.trace) + T(2) * sqrt(pp * vv);
+  const T size = ff * before.trace + T(2) * sqrt(pp * vv);
+  after.doubt = ff * before.doubt + size;
   after.trace = ff * before.trace + T(2) * pv;
   if (!matrix) return;
   const T* A = before.A;
@@ -190,6 +194,7 @@ void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& b
   const T AA_B = T(2) * dot<T>(width, Ap, Av);
   const T A_BB = T(2) * pv * dot<T>(width, p, Av) + vv * dot<T>(width, p, Ap) + pp * dot<T>(width, v, Av);
   const T BBB = T(2) * pv * (pv * pv + T(3) * pp * vv);
+  after.cube_doubt = ff * ff * ff * before.cube_doubt + size * size * size;
   after.cube = ff * (ff * (ff * before.cube + T(3) * AA_B) + T(3) * A_BB) + BBB;
 }
 
