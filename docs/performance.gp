@@ -26,4 +26,4 @@ set xrange [400:80000]
 set yrange [1:1000]
 set xtics ("512" 512, "2,048" 2048, "8,192" 8192, "32,768" 32768)
 plot "docs/performance.dat" index 1 using 1:($2 * 1e3) with linespoints lw 2 pt 7 title "ns5, forward + backward", \
-     x * 4.63e-3 with lines dashtype 2 lc "gray40" title "S"
+     x * 4.8e-3 with lines dashtype 2 lc "gray40" title "S"
