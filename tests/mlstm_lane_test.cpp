@@ -254,7 +254,7 @@ TEST_CASE("mlstm_lane: the bound also holds where a token takes back most of the
                              .ladder = nullptr};
   std::vector<float> room(4 * d * d + 16 * d);
   int carried = 0;
-  for (int draw = 0; draw < 40; ++draw) {
+  for (int draw = 0; draw < 20; ++draw) {
     for (const double R : {2, 4, 7, 10, 13, 16, 19, 25}) {
       CAPTURE(draw);
       CAPTURE(R);
@@ -287,7 +287,7 @@ TEST_CASE("mlstm_lane: the bound also holds where a token takes back most of the
       CHECK(lane_test::moments(width, plan, memory, rho2).bound(0) >= most / static_cast<double>(rho2));
     }
   }
-  CHECK(carried > 100);  // and not made afresh
+  CHECK(carried > 50);  // and not made afresh
 }
 
 TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {

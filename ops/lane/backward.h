@@ -279,8 +279,9 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
 template <typename T>
 int64_t backward_scratch(int64_t d, int terms) {
   const int64_t chunk = chunk_tokens(static_cast<int>(d));
-  return Arena<T>::size((chunk + 1) * (2 * d * d + 4 * d) + 29 * d + 2 * d * d + (3 * terms + 1) * d + 2 * terms,
-                        6 * chunk + 40);
+  return Arena<T>::size(
+      (chunk + 1) * (2 * d * d + 4 * d) + 29 * d + 2 * d * d + (3 * terms + 1) * d + int64_t{2} * terms,
+      6 * chunk + 40);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

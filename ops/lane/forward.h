@@ -93,7 +93,7 @@ constexpr int64_t leading_numbers(int64_t d) { return 2 * d + 2; }
 
 template <typename T, class W>
 void save(W width, const Leading<T>& leading, T* to) {
-  const int d = width.value;
+  const int64_t d = width.value;
   to[2 * d] = leading.mu;
   to[2 * d + 1] = T(leading.rung);
   if (!(leading.mu > T(0))) return;
@@ -101,7 +101,7 @@ void save(W width, const Leading<T>& leading, T* to) {
   copy_out(width, d, leading.y, to + d);
 }
 template <typename T>
-Leading<T> leading_at(int d, const T* from) {
+Leading<T> leading_at(int64_t d, const T* from) {
   return {static_cast<int>(value_of(from[2 * d + 1])), from[2 * d], from, from + d};
 }
 
