@@ -358,7 +358,7 @@ class Checker {
       const double unit = unit_of(i);
       for (int64_t k = 0; k < x_[i].size(); ++k) {
         const double now = pass.grads[i].data()[k].value, before = grads_[i].data()[k];
-        if (std::abs(now - before) <= 10 * limits_.dual * unit) continue;  // as twins: both have rounding errors
+        if (std::abs(now - before) <= limits_.on_dual * unit) continue;
         fail("{}: backward on Dual has another value: {} instead of {}", where(i, k), now, before);
         break;
       }

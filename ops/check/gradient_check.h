@@ -42,6 +42,7 @@ struct Input {
 struct GradientLimits {
   double dual = 1e-12;       // of a sum, relative to the sum of its terms' absolute values
   double difference = 1e-6;  // of a gradient's entry, relative to the largest one
+  double on_dual = 1e-12;    // the same for the backward on Dual, its value against the backward's own
   double hessian = 1e-5;     // the same for the Hessian times a vector, against a difference of gradients
   double float32 = 32;       // of float, in errors that rounding all inputs to float would make
   int64_t entries = 24;      // of an input whose partial derivatives are taken one by one
