@@ -1,7 +1,7 @@
 // What a result was computed with.
 #pragma once
 
-#include "apps/train_config.h"
+#include "apps/train/train_config.h"
 
 namespace orthoread {
 

@@ -1,7 +1,7 @@
 // The flags that several commands share.
 #pragma once
 
-#include "apps/train_config.h"
+#include "apps/train/train_config.h"
 
 #include <CLI/CLI.hpp>
 

@@ -18,7 +18,7 @@ const fs::path kRoot = ORTHOREAD_SOURCE_DIR;
 /// The .h and .cpp files of a folder.
 std::vector<fs::path> sources(const std::string& folder) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(kRoot / folder)) {
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
     if (entry.path().extension() == ".h" || entry.path().extension() == ".cpp") files.push_back(entry.path());
   }
   REQUIRE(!files.empty());

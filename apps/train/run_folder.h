@@ -6,7 +6,7 @@
 //   result.json        written last: its presence means that the run is done
 #pragma once
 
-#include "apps/train_config.h"
+#include "apps/train/train_config.h"
 #include "data/files.h"
 #include "data/safetensors.h"
 

@@ -1,4 +1,4 @@
-#include "apps/gradcheck_targets.h"
+#include "apps/gradcheck/targets.h"
 
 #include "models/recall_model.h"
 #include "ops/check/numbers.h"

@@ -1,10 +1,10 @@
-#include "apps/bench_measure.h"
-#include "apps/bench_memory.h"
+#include "apps/bench/measure.h"
+#include "apps/bench/memory.h"
 #include "apps/commands.h"
 #include "apps/environment.h"
 #include "apps/options.h"
 #include "apps/progress.h"
-#include "apps/trainer.h"
+#include "apps/train/trainer.h"
 #include "core/parallel.h"
 
 #include <numeric>

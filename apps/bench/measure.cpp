@@ -1,4 +1,4 @@
-#include "apps/bench_measure.h"
+#include "apps/bench/measure.h"
 
 #include "core/parallel.h"
 #include "core/random.h"

@@ -1,4 +1,4 @@
-#include "apps/bench_memory.h"
+#include "apps/bench/memory.h"
 
 #include "core/random.h"
 

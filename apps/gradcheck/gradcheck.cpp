@@ -1,6 +1,6 @@
 #include "apps/commands.h"
-#include "apps/gradcheck_targets.h"
-#include "apps/gradient_gain.h"
+#include "apps/gradcheck/gain.h"
+#include "apps/gradcheck/targets.h"
 #include "apps/options.h"
 #include "apps/progress.h"
 

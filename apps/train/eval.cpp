@@ -1,7 +1,7 @@
-#include "apps/checkpoint.h"
 #include "apps/commands.h"
 #include "apps/options.h"
-#include "apps/trainer.h"
+#include "apps/train/checkpoint.h"
+#include "apps/train/trainer.h"
 
 namespace orthoread {
 namespace {

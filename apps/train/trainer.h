@@ -1,7 +1,7 @@
 // Training, a step at a time. Knows nothing of folders, terminals or signals.
 #pragma once
 
-#include "apps/train_config.h"
+#include "apps/train/train_config.h"
 #include "data/safetensors.h"
 #include "optim/adamw.h"
 

@@ -1,4 +1,4 @@
-#include "apps/train_config.h"
+#include "apps/train/train_config.h"
 
 namespace orthoread {
 

@@ -1,4 +1,4 @@
-#include "apps/gradient_gain.h"
+#include "apps/gradcheck/gain.h"
 
 #include "apps/plot.h"
 #include "core/random.h"

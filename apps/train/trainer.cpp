@@ -1,6 +1,6 @@
-#include "apps/trainer.h"
+#include "apps/train/trainer.h"
 
-#include "apps/checkpoint.h"
+#include "apps/train/checkpoint.h"
 #include "ops/layout.h"
 #include "ops/softmax.h"
 #include "optim/clip.h"

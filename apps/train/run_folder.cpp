@@ -1,4 +1,4 @@
-#include "apps/run_folder.h"
+#include "apps/train/run_folder.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -2,8 +2,8 @@
 #include "apps/environment.h"
 #include "apps/options.h"
 #include "apps/progress.h"
-#include "apps/run_folder.h"
-#include "apps/trainer.h"
+#include "apps/train/run_folder.h"
+#include "apps/train/trainer.h"
 
 #include <chrono>
 #include <csignal>

@@ -1,4 +1,4 @@
-#include "apps/checkpoint.h"
+#include "apps/train/checkpoint.h"
 
 #include <algorithm>
 #include <set>
