@@ -57,7 +57,7 @@ void add_data_command(CLI::App& program, int& exit_code) {
   command->add_option("--data-seed", flags->data_seed, "Seed of the stream, NumPy's default_rng")
       ->capture_default_str();
   flags->setting.add_to(*command);
-  flags->common.add_to(*command);
+  flags->common.add_to(*command, false);
   command->footer("Example:\n  orthoread data --out recall.safetensors --instances 64 --split eval --setting v80_s512");
   command->callback([flags, &exit_code] { exit_code = make_data(*flags); });
 }

@@ -1,6 +1,7 @@
 #include "apps/options.h"
 
 #include "core/parallel.h"
+#include "ops/mlstm_lane.h"
 
 #include <charconv>
 
@@ -20,16 +21,33 @@ std::optional<N> number_in(const std::map<std::string, std::string>& metadata, c
   return value;
 }
 
+/// The instruction set of that name; an error if the processor lacks it.
+InstructionSet parse_instruction_set(const std::string& text) {
+  std::vector<std::string> allowed;
+  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+    if (!supported(set)) continue;
+    if (text == name(set)) return set;
+    allowed.emplace_back(name(set));
+  }
+  throw Error(fmt::format("--instruction-set: {} {} allowed here, not '{}'", fmt::join(allowed, " and "),
+                          allowed.size() == 1 ? "is" : "are", text));
+}
+
 }  // namespace
 
-void CommonOptions::add_to(CLI::App& command) {
+void CommonOptions::add_to(CLI::App& command, bool computes) {
   command.add_option("--threads", threads, "Threads to use")->default_str("the CPUs this process may use");
+  if (computes) {
+    command.add_option("--instruction-set", instruction_set, "Of the kernels: baseline, avx2 or avx512")
+        ->default_str("ORTHOREAD_ISA, else the best this processor has");
+  }
   command.add_flag("--json", json, "Print one JSON document on stdout and nothing else");
   command.add_flag("--quiet", quiet, "No progress on stderr");
 }
 
 void CommonOptions::apply() const {
   if (threads) set_threads(*threads);
+  if (instruction_set) set_instruction_set(parse_instruction_set(*instruction_set));
 }
 
 void SettingOptions::add_to(CLI::App& command) {

@@ -10,14 +10,15 @@
 
 namespace orthoread {
 
-/// Every command has these.
+/// Every command has these; those that compute have --instruction-set, too.
 struct CommonOptions {
   std::optional<int> threads;
+  std::optional<std::string> instruction_set;
   bool json = false;
   bool quiet = false;
 
-  void add_to(CLI::App& command);
-  /// Applies --threads.
+  void add_to(CLI::App& command, bool computes = true);
+  /// Applies --threads and --instruction-set.
   void apply() const;
 };
 

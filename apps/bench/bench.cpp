@@ -19,13 +19,10 @@ struct BenchOptions {
   int64_t repeats;
   CommonOptions common = {};
   std::string dtype = "float32";
-  std::optional<std::string> instruction_set = {};
 
   void add_to(CLI::App& command, bool with_dtype) {
     command.add_option("--repeats", repeats, "Timed runs, after a warm-up")->capture_default_str();
     if (with_dtype) command.add_option("--dtype", dtype, "float32 or float64")->capture_default_str();
-    command.add_option("--instruction-set", instruction_set, "Of the memory's kernels: avx512, avx2 or baseline")
-        ->default_str("the best this processor has");
     common.add_to(command);
   }
 
@@ -33,14 +30,6 @@ struct BenchOptions {
     common.apply();
     at_least_one("--repeats", repeats);
     check_dtype(dtype);
-    if (!instruction_set) return;
-    std::vector<std::string> allowed;
-    for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
-      if (supported(set)) allowed.emplace_back(name(set));
-      if (supported(set) && *instruction_set == name(set)) return set_instruction_set(set);
-    }
-    throw Error(fmt::format("--instruction-set: {} {} allowed here, not '{}'", fmt::join(allowed, " and "),
-                            allowed.size() == 1 ? "is" : "are", *instruction_set));
   }
 
   static void check_dtype(const std::string& dtype) {
