@@ -7,6 +7,8 @@
 #include "ops/newton_schulz.h"
 #include "ops/reduce.h"
 
+#include <limits>
+
 namespace orthoread {
 
 MemoryShape memory_shape(const char* op, const Shape& query, const Shape& key, const Shape& value,
@@ -33,6 +35,9 @@ Tensor<T> mlstm_composed(const Tensor<T>& query, const Tensor<T>& key, const Ten
   const std::vector<Tensor<T>> i = unstack(reshape(input_gate, {B, S, H, 1, 1}), 1);
   const std::vector<Tensor<T>> lf = unstack(reshape(log_forget, {B, S, H, 1, 1}), 1);
 
+  // Below, exp(-m) overflows: h is all but 0, and its gradient must not be 0 times infinity.
+  const T lowest = -number<T>(std::floor(std::log(value_of(std::numeric_limits<Precision<T>>::max()))));
+
   std::vector<Tensor<T>> h;
   Tensor<T> C = Array<T>({B, H, d, d}), n = Array<T>({B, H, 1, d}), m = Array<T>({B, H, 1, 1});
   for (size_t t = 0; t < q.size(); ++t) {
@@ -51,7 +56,8 @@ Tensor<T> mlstm_composed(const Tensor<T>& query, const Tensor<T>& key, const Ten
         numerator = scale(numerator, number<T>(read.alpha)) + scale(plain, number<T>(1 - read.alpha));
     }
     const Tensor<T> qn = matmul(q[t], n, false, true);
-    h.push_back(numerator / shift(maximum(abs(qn), exp(neg(m))), number<T>(kMemoryEps)));
+    const Tensor<T> least = exp(neg(clamp_min(m, lowest)));
+    h.push_back(numerator / shift(maximum(abs(qn), least), number<T>(kMemoryEps)));
   }
   return reshape(stack(h, 1), {B, S, H * d});
 }

@@ -158,6 +158,19 @@ TEST_CASE("mlstm_composed: gates of any size stay finite") {
   }
 }
 
+TEST_CASE("mlstm_composed: gradients stay finite where exp(-m) overflows") {
+  Inputs x = random_inputs(1, 3, 1, 2);
+  x[3] = Array<double>({1, 3, 1}, {-800, -5000, -709.5});
+  for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
+    std::vector<Tensor<double>> leaves;
+    for (const Array<double>& a : x) leaves.push_back(Tensor<double>::leaf(a));
+    const Tensor<double> h = mlstm_composed(leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], read);
+    backward(h, uniform_array(h.shape(), 9));
+    for (const Tensor<double>& leaf_ : leaves)
+      for (const double number : values(leaf_.grad())) CHECK(std::isfinite(number));
+  }
+}
+
 TEST_CASE("mlstm_composed: names of reads") {
   CHECK(MemoryRead::parse("raw").name() == "raw");
   CHECK(MemoryRead::parse("ns0").name() == "ns0");

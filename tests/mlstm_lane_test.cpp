@@ -290,6 +290,42 @@ TEST_CASE("mlstm_lane: the bound also holds where a token takes back most of the
   CHECK(carried > 50);  // and not made afresh
 }
 
+TEST_CASE("mlstm_lane: C^T C is carried over a gap only to a token that is read, and not beyond the end of the chunk") {
+  const uint8_t wanted[] = {1, 0, 0, 0, 1};
+  const auto needed = [&](int64_t t, int64_t end, int width, bool current = true) {
+    return lane_test::gram_needed(wanted, current, t, end, width);
+  };
+  CHECK(needed(0, 4, 64));
+  CHECK(needed(0, 4, 64, false));
+  CHECK(needed(1, 5, 64));
+  CHECK_FALSE(needed(1, 5, 64, false));
+  CHECK_FALSE(needed(1, 4, 64));  // token 4 is the next chunk's, or lies behind the mask
+  CHECK_FALSE(needed(3, 4, 64));
+  CHECK(needed(1, 5, 12));  // carried three tokens far at that width,
+  CHECK_FALSE(needed(1, 5, 8));
+  CHECK(lane_test::gram_needed(nullptr, false, 3, 4, 64));
+}
+
+TEST_CASE("mlstm_lane: the bound of the others is neither 0 nor NaN, and never above 1") {
+  // Where w.G w exceeds the trace by more than the roundings that were counted, nothing or less is left for the others.
+  constexpr double noise = 0x1p-20;
+  for (const double theta : {1 + noise, 1 + 2 * noise, 1 + 1e-3}) {
+    const lane_test::Moments of{16, 1, 1, 1, noise, noise};
+    CHECK(of.bound(theta) > 0);
+    CHECK(of.bound(theta) < 1e-3);
+  }
+  CHECK(lane_test::Moments{16, 1, kInfinity, kInfinity, noise, noise}.bound(0) == 1);
+  CHECK(lane_test::Moments{16, 1, 0.3, kInfinity, noise, kNaN}.bound(0) > 0.3);
+  CHECK(lane_test::Moments{16, 1, 0.3, kNaN, noise, kNaN}.bound(0) <= 1);
+}
+
+TEST_CASE("mlstm_lane: an eigenvalue that is not beyond the series is left in it") {
+  const LaneSeries<double> series{0.5, 1, nullptr, nullptr};
+  CHECK(lane_test::is_beyond(0.51, series));
+  CHECK_FALSE(lane_test::is_beyond(0.5, series));
+  CHECK_FALSE(lane_test::is_beyond(kNaN, series));
+}
+
 TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {
   const InstructionSet before = instruction_set();
   for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {

@@ -212,6 +212,18 @@ TEST_CASE("a run that diverges stops, says so, and keeps its last good checkpoin
   }
 }
 
+TEST_CASE("weights that once gave NaN train on") {
+  const TemporaryFolder folder;
+  for (const std::string set : {"baseline", "avx2", "avx512"}) {
+    const ProgramResult result =
+        run_shell("export ORTHOREAD_ISA=" + set + "; orthoread train --quiet --out " + folder / set +
+                  " --vocab-size 20 --seq-len 8 --noise-vocab-size 4 --dim 8 --heads 2 --batch-size 16 --val-batches 1"
+                  " --steps 20 --lr 1e-12 --schedule constant --init " +
+                  golden("weights_that_gave_nan.safetensors"));
+    CHECK_MESSAGE(result.exit_code == 0, set << ": " << result.err);
+  }
+}
+
 TEST_CASE("usage errors end in one line and exit code 2") {
   const TemporaryFolder folder;
   const std::string train = "orthoread train --quiet --out " + folder / "new ";

@@ -77,6 +77,13 @@ SplitQuery<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T
   return {aa / Wide<T>(rho2), aq / rho, rho, kappa};
 }
 
+/// Is mu beyond the interval of the series for the others, as divided_series needs? find_leading has seen to that, but
+/// with the bound that it had before w was refined: another may be a rung longer.
+template <typename T>
+bool is_beyond(Wide<T> mu, const LaneSeries<T>& series) {
+  return mu > Wide<T>(1.01) * Wide<T>(series.beta);
+}
+
 /// y', from q'.
 template <typename T, class W>
 void rest_of_y(W width, const T* C, const T* w, T rho2, const T* rest_of_q, T* y) {

@@ -170,10 +170,15 @@ void run(W width, const LanePlan<T>& plan, const LaneShape& shape, const LaneInp
         Scaling<T> s = scaling(memory);
         scale(width, T(1) / sqrt(s.rho2), change.y, y);
         const Moments of = moments(width, plan, memory, s.rho2);
-        if (plan.gram && !s.clamped && find_leading(width, plan, memory, of, s.rho2, y, memory.w, b)) {
-          T *a = b, *rest_of_q = b + d;
-          const SplitQuery<T> split = split_query<T>(width, memory.C, memory.w, s.rho2, token.q, a, rest_of_q);
+        T *a = b, *rest_of_q = b + d;
+        SplitQuery<T> split{};
+        bool apart = plan.gram && !s.clamped && find_leading(width, plan, memory, of, s.rho2, y, memory.w, b);
+        if (apart) {
+          split = split_query<T>(width, memory.C, memory.w, s.rho2, token.q, a, rest_of_q);
           set_series(plan, static_cast<T>(split.mu), rung_for(plan, of.bound(value_of(split.mu))), s);
+          apart = is_beyond(split.mu, s.series);
+        }
+        if (apart) {
           rest_of_y<T>(width, memory.C, memory.w, s.rho2, rest_of_q, y);
           sum_series_apart(width, plan, s, memory.A, memory.w, y, static_cast<T>(split.eta), rest, b);
         } else {

@@ -41,7 +41,8 @@ struct Moments {
   double count, first, second, third, noise, third_noise;
 
   /// No eigenvalue but the largest exceeds this, if a vector w has w.G w = theta and |G w - theta w| = h; theta = 0:
-  /// none does.
+  /// none does. Never 0, even where rounding leaves nothing or less for the others, nor above 1, which the trace of G
+  /// is at most: that is returned where a trace has overflowed.
   double bound(double theta, double h = 0) const {
     const double n = theta > 0 ? count - 1 : count, mean = (first - theta) / n;
     const double squares = second - theta * theta - 2 * h * h;
@@ -56,18 +57,20 @@ struct Moments {
       x -= excess / slope;
     }
     const double least = s2 / s1;
-    return least > x ? least : x;
+    if (least > x) x = least;
+    return x <= 1 ? x > noise / 16 ? x : noise / 16 : 1.0;
   }
 };
 
 template <typename T, class W>
 Moments moments(W width, const LanePlan<T>& plan, const Memory<T>& memory, T rho2) {
+  const T trace = memory.trace > T(0) ? memory.trace : T(1);  // else all are 0
   return {static_cast<double>(width.value),
           value_of(memory.trace / rho2),
           value_of(memory.square / rho2 / rho2),
           value_of(memory.cube / rho2 / rho2 / rho2),
-          4 * plan.precision * (value_of(memory.doubt / memory.trace) + 4),
-          4 * plan.precision * value_of(memory.cube_doubt / memory.trace / memory.trace / memory.trace)};
+          4 * plan.precision * (value_of(memory.doubt / trace) + 4),
+          4 * plan.precision * value_of(memory.cube_doubt / trace / trace / trace)};
 }
 
 /// The rung of the shortest series that holds up to `bound`.
@@ -87,10 +90,11 @@ bool find_leading(W width, const LanePlan<T>& plan, const Memory<T>& memory, con
   if (Pack<T>::lanes == 1 || !(bound > kApartFrom))
     return false;  // nor for Dual: w's derivative would have to converge
   const int d = width.value;
-  const auto normalise = [&](const T* from) {
+  const auto normalise = [&](const T* from) {  // not where a square is denormal or overflows: |w| = 1 is relied on
     const T size = dot(width, from, from);
-    if (size > T(0)) scale(width, T(1) / sqrt(size), from, w);
-    return size > T(0);
+    const bool usable = size > T(0x1p-100) && isfinite(size);
+    if (usable) scale(width, T(1) / sqrt(size), from, w);
+    return usable;
   };
   if (!(dot(width, w, w) > T(0)) && !normalise(y)) return false;
 

@@ -7,7 +7,8 @@
 // which costs O(d^2) where the product C^T C costs O(d^3). The carried A gathers rounding errors the product does not
 // have: each token adds about eps (f^2 trace A_{t-1} + 2 |p| |v|), and old errors fade with f^2. `doubt` adds these up,
 // in units of eps. A is made afresh from C at every chunk's start, where reads are too far apart for carrying to pay,
-// and in the rare case that a token cancels what was stored, so that doubt grows large against trace A.
+// and in the rare case that a token cancels what was stored, so that doubt grows large against trace A. Then y = C^T q
+// is made afresh, too: it comes from C_{t-1}, and its rounding errors are as large as what was cancelled.
 //
 // The read also wants tr A^2 and tr A^3, which bound A's eigenvalues (leading.h). The first is the sum of A's squared
 // entries; the second is carried, with B = p v^T + v p^T, whose eigenvalues are p.v +- |p| |v|, and A for A_{t-1}:
@@ -231,7 +232,10 @@ void write_token(W width, const LanePlan<T>& plan, const Token<T>& token, Gram g
   after.current = gram != Gram::none;
   if (!after.current) return;
   carry_gram(width, token.v, change, before, after, gram, plan.gram);
-  if (after.doubt > T(kDoubtLimit) * after.trace) rebuild_gram(width, gram, after);
+  if (!(after.doubt <= T(kDoubtLimit) * after.trace)) {  // or where doubt overflows
+    rebuild_gram(width, gram, after);
+    sum_rows<T, 1>(width, after.C, {token.q}, [&](int, int column, Pack<T> x) { store(change.y + column, x); });
+  }
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -1,0 +1,95 @@
+// The fused memory and its twin, the composed one, run on the same inputs with each instruction set.
+#pragma once
+
+#include "core/parallel.h"
+#include "ops/mlstm.h"
+#include "ops/mlstm_composed.h"
+#include "tests/support.h"
+
+namespace orthoread {
+
+/// Sets the instruction set and the number of threads back at the end.
+struct KeepSettings {
+  KeepSettings() = default;
+  KeepSettings(const KeepSettings&) = delete;
+  KeepSettings& operator=(const KeepSettings&) = delete;
+  ~KeepSettings() {
+    set_instruction_set(set);
+    set_threads(count);
+  }
+
+  const InstructionSet set = instruction_set();
+  const int count = threads();
+};
+
+/// body() with each set of kernels that this processor can run.
+template <class Body>
+void with_each_instruction_set(const Body& body) {
+  const KeepSettings keep;
+  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+    if (!supported(set)) continue;
+    set_instruction_set(set);
+    CAPTURE(std::string(name(set)));
+    body();
+  }
+}
+
+/// Query, key, value (B, S, H d), input gate and log forget gate (B, S, H).
+template <Real T>
+using Inputs = std::vector<Array<T>>;
+
+enum { query, key, value, input_gate, log_forget };
+
+inline std::string title(const MemoryRead& read) { return fmt::format("{}, alpha {}", read.name(), read.alpha); }
+
+/// h and the five gradients of <dh, h>.
+template <Real T>
+using Results = std::vector<Array<T>>;
+inline const char* const kNames[] = {"h", "dq", "dk", "dv", "d input gate", "d log forget"};
+
+template <Real T, class Memory>
+Results<T> run(const Memory& memory, const Inputs<double>& x, const Array<double>& dh) {
+  std::vector<Tensor<T>> leaves;
+  for (const Array<double>& a : x) leaves.push_back(Tensor<T>::leaf(cast<T>(a)));
+  const Tensor<T> h = memory(leaves);
+  backward(h, cast<T>(dh));
+  Results<T> results = {h.value()};
+  for (const Tensor<T>& leaf : leaves) {  // raw, the composed form does not look at a first token's forget gate
+    results.push_back(leaf.grad().defined() ? leaf.grad() : Array<T>(leaf.shape()));
+  }
+  return results;
+}
+
+template <Real T>
+Results<T> fused(const Inputs<double>& x, const MemoryRead& read, const Array<double>& dh, const Wanted& wanted = {}) {
+  return run<T>([&](const auto& y) { return mlstm(y[0], y[1], y[2], y[3], y[4], read, wanted); }, x, dh);
+}
+template <Real T>
+Results<T> twin(const Inputs<double>& x, const MemoryRead& read, const Array<double>& dh) {
+  return run<T>([&](const auto& y) { return mlstm_composed(y[0], y[1], y[2], y[3], y[4], read); }, x, dh);
+}
+
+/// What errors of each result are measured by: its largest number, but for the gradient of an input x at least
+/// |dh|.|h| / |x|, or |dh|.|h| for a gate, the largest of any head and token.
+///
+/// For a gradient may be nothing but the difference of such terms. h hardly depends on the scale of q, of all keys
+/// together or of exp(gates), which its denominator divides out again, nor ns's on the scale of v: with one token in
+/// the memory the gradients of gates, or of q where the read is raw, are 0 in truth, but for eps, and else rounding
+/// errors of those terms, whoever computes them.
+inline std::vector<double> sizes(const Inputs<double>& x, const Array<double>& dh, const Results<double>& results) {
+  const int64_t d = dh.dim(2) / x[input_gate].dim(2);
+  double terms = 0;
+  for (int64_t i = 0; i < dh.size(); i += d) {
+    double sum = 0;
+    for (int64_t c = i; c < i + d; ++c) sum += std::abs(dh.data()[c] * results[0].data()[c]);
+    terms = std::max(terms, sum);
+  }
+  std::vector<double> sizes = {largest(results[0])};
+  for (size_t input = 0; input < x.size(); ++input) {
+    const double scale = input >= input_gate ? 1 : largest(x[input]);
+    sizes.push_back(std::max(largest(results[1 + input]), scale > 0 ? terms / scale : 0));
+  }
+  return sizes;
+}
+
+}  // namespace orthoread
