@@ -13,6 +13,8 @@
 namespace orthoread {
 namespace {
 
+namespace fs = std::filesystem;
+
 void require(bool ok) {
   if (!ok) throw std::system_error(errno, std::generic_category());
 }
@@ -39,12 +41,14 @@ void write_all(int file, std::string_view bytes) {
   throw Error(message);
 }
 
+int open_file(const std::string& path, int flags) {
+  return static_cast<int>(retried([&] { return open(path.c_str(), flags | O_CLOEXEC, 0666); }));
+}
+
 /// An open file, closed on the way out. The calls throw std::system_error with errno.
 class File {
  public:
-  File(const std::string& path, int flags) : number_(open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    require(number_ >= 0);
-  }
+  File(const std::string& path, int flags) : number_(open_file(path, flags)) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   ~File() {
@@ -64,8 +68,14 @@ class File {
   void flush_to_disk() {
     retried([&] { return fsync(number_); });
   }
-  /// Some file systems report a failed write only here.
-  void close_checked() { require(close(std::exchange(number_, -1)) == 0); }
+  /// Mode and, as far as this process may, owner of another file.
+  void take_after(const struct stat& other) {
+    constexpr mode_t kRights = 07777;
+    if (fchown(number_, other.st_uid, other.st_gid) != 0) require(errno == EPERM || errno == EINVAL);
+    retried([&] { return fchmod(number_, other.st_mode & kRights); });
+  }
+  /// Some file systems report a failed write only here. Linux closes the file even if a signal interrupts the call.
+  void close_checked() { require(close(std::exchange(number_, -1)) == 0 || errno == EINTR); }
 
  private:
   int number_;
@@ -81,23 +91,73 @@ std::string temporary_name(const std::string& path) {
   return fmt::format("{}.{:08x}{:08x}.tmp", path, random(), random());
 }
 
-void write_and_rename(const std::string& path, std::string_view bytes) {
+std::string folder_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent;
+}
+
+/// The file that symbolic links lead to, whether it is there or not.
+std::string behind_links(std::string path) {
+  constexpr int kMostLinks = 40;
+  std::error_code none;
+  for (int links = 0; fs::is_symlink(fs::symlink_status(path, none)); ++links) {
+    if (links == kMostLinks) throw std::system_error(ELOOP, std::generic_category());
+    path = fs::path(folder_of(path)) / fs::read_symlink(path);  // which an absolute link replaces
+  }
+  return path;
+}
+
+/// Gives the file a second name, which may have been another file's, so that there is always a file of either name.
+/// Where there are no second names it is moved.
+void keep_as(const std::string& path, const std::string& second) {
+  const std::string temporary = temporary_name(path);
+  if (link(path.c_str(), temporary.c_str()) != 0) {
+    require(errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK);
+    require(rename(path.c_str(), second.c_str()) == 0);
+    return;
+  }
+  const bool renamed = rename(temporary.c_str(), second.c_str()) == 0;
+  const int reason = errno;
+  unlink(temporary.c_str());  // still there if both names were the same file's already
+  errno = reason;
+  require(renamed);
+}
+
+void write_and_rename(const std::string& path, std::string_view bytes, const std::string& previous) {
   struct stat old;
-  if (stat(path.c_str(), &old) == 0) check_regular("write", path, old.st_mode);  // rename would replace even /dev/null
-  const std::string parent = std::filesystem::path(path).parent_path();
-  File folder(parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY);
+  const bool replaces = stat(path.c_str(), &old) == 0;
+  if (replaces) check_regular("write", path, old.st_mode);  // rename would replace even /dev/null
+  File folder(folder_of(path), O_RDONLY | O_DIRECTORY);
   const std::string temporary = temporary_name(path);
   File file(temporary, O_WRONLY | O_CREAT | O_EXCL);
   try {
+    if (replaces) file.take_after(old);
     file.write_all(bytes);
     file.flush_to_disk();
     file.close_checked();
+    if (replaces && !previous.empty()) keep_as(path, folder_of(path) + "/" + previous);
     require(rename(temporary.c_str(), path.c_str()) == 0);
   } catch (...) {
     unlink(temporary.c_str());
     throw;
   }
-  folder.flush_to_disk();  // the rename itself
+  folder.flush_to_disk();  // the renames themselves
+}
+
+void make_folder(const std::string& path, std::vector<std::string>& made) {
+  std::error_code none;
+  if (fs::is_directory(path, none)) return;
+  const std::string parent = folder_of(path);
+  if (parent != path) make_folder(parent, made);
+  if (mkdir(path.c_str(), 0777) == 0) {
+    made.push_back(path);
+    File(parent, O_RDONLY | O_DIRECTORY).flush_to_disk();
+    return;
+  }
+  const int reason = errno;
+  if (reason == EEXIST && fs::is_directory(path, none)) return;  // somebody else was faster
+  check(reason != EEXIST, "cannot make the folder {}: there is a file of that name", path);
+  throw Error(fmt::format("cannot make the folder {}: {}", path, std::generic_category().message(reason)));
 }
 
 }  // namespace
@@ -120,26 +180,47 @@ std::string read_file(const std::string& path) {
   }
 }
 
-void write_file_atomically(const std::string& path, std::string_view bytes) {
+void write_file_atomically(const std::string& path, std::string_view bytes, const std::string& previous) {
   try {
-    write_and_rename(path, bytes);
+    write_and_rename(behind_links(path), bytes, previous);
   } catch (const std::system_error& error) {
     throw_write_error(path, error.code());
   }
 }
 
-AppendFile::AppendFile(std::string path, int64_t keep)
-    : path_(std::move(path)),
-      number_(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)),
-      size_(keep) {
-  if (number_ < 0) throw_write_error(path_, std::error_code(errno, std::generic_category()));
-  struct stat status;
-  const bool long_enough = fstat(number_, &status) == 0 && status.st_size >= keep;
-  if (long_enough && ftruncate(number_, keep) == 0) return;
-  const std::error_code reason(errno, std::generic_category());
-  close(number_);
-  check(long_enough, "{}: {} bytes must be there, there are only {}", path_, keep, status.st_size);
-  throw_write_error(path_, reason);
+void rename_file(const std::string& from, const std::string& to) {
+  try {
+    require(rename(from.c_str(), to.c_str()) == 0);
+    File(folder_of(to), O_RDONLY | O_DIRECTORY).flush_to_disk();
+  } catch (const std::system_error& error) {
+    throw_write_error(to, error.code());
+  }
+}
+
+std::vector<std::string> make_folders(const std::string& path) {
+  std::vector<std::string> made;
+  try {
+    make_folder(path, made);
+  } catch (const std::system_error& error) {
+    throw Error(fmt::format("cannot make the folder {}: {}", path, error.code().message()));
+  }
+  return made;
+}
+
+AppendFile::AppendFile(std::string path, int64_t keep) : path_(std::move(path)), size_(keep) {
+  try {
+    number_ = open_file(path_, O_WRONLY | O_CREAT | O_APPEND);
+    struct stat status;
+    require(fstat(number_, &status) == 0);
+    check(status.st_size >= keep, "{}: {} bytes must be there, there are only {}", path_, keep, status.st_size);
+    retried([&] { return ftruncate(number_, keep); });
+  } catch (const std::system_error& error) {
+    if (number_ >= 0) close(number_);
+    throw_write_error(path_, error.code());
+  } catch (...) {
+    close(number_);
+    throw;
+  }
 }
 
 AppendFile::~AppendFile() { close(number_); }
@@ -154,7 +235,11 @@ void AppendFile::append(std::string_view bytes) {
 }
 
 void AppendFile::flush_to_disk() {
-  if (fsync(number_) != 0) throw_write_error(path_, std::error_code(errno, std::generic_category()));
+  try {
+    retried([&] { return fsync(number_); });
+  } catch (const std::system_error& error) {
+    throw_write_error(path_, error.code());
+  }
 }
 
 }  // namespace orthoread

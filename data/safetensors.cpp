@@ -1,5 +1,6 @@
 #include "data/safetensors.h"
 
+#include "data/checksum.h"
 #include "data/files.h"
 
 #include <nlohmann/json.hpp>
@@ -30,6 +31,17 @@ template <class T>
 constexpr const char* kDtype = std::is_same_v<T, float>    ? "F32"
                                : std::is_same_v<T, double> ? "F64"
                                                            : "I64";
+
+constexpr const char* kChecksum = "sha256";  // in the metadata
+constexpr size_t kChecksumDigits = 64;
+
+/// Where the checksum's digits stand in a file that has this one. A quotation mark inside a text would be escaped, so
+/// that the key is met nowhere else.
+size_t checksum_place(std::string_view bytes, const std::string& checksum) {
+  const std::string key = fmt::format("\"{}\":\"", kChecksum);
+  const size_t at = bytes.find(key + checksum + "\"");
+  return at == bytes.npos ? at : at + key.size();
+}
 
 /// For a message: on one line, in ASCII, and short.
 std::string shown(const Json& json) {
@@ -96,6 +108,19 @@ std::optional<int64_t> bytes_needed(const Shape& shape, size_t number_size) {
 }  // namespace
 
 Safetensors Safetensors::read(const std::string& path) { return parse(read_file(path), path); }
+
+Safetensors Safetensors::read_checked(const std::string& path) {
+  Safetensors file = read(path);
+  const auto found = file.metadata().find(kChecksum);
+  check(found != file.metadata().end(), "{}: the metadata has no checksum", path);
+  const std::string& checksum = found->second;
+  std::string bytes = file.bytes_;
+  const size_t at = checksum_place(bytes, checksum);
+  const bool written_by_us = checksum.size() == kChecksumDigits && at != bytes.npos;
+  if (written_by_us) bytes.replace(at, kChecksumDigits, kChecksumDigits, '0');
+  check(written_by_us && sha256(bytes) == checksum, "{}: damaged: its checksum is wrong", path);
+  return file;
+}
 
 Safetensors Safetensors::parse(std::string bytes, std::string path) {
   uint64_t header_size = 0;
@@ -237,6 +262,14 @@ std::string SafetensorsWriter::bytes() const {
   std::string bytes(kLengthSize, '\0');
   std::memcpy(bytes.data(), &header_size, kLengthSize);
   return bytes + text + data;
+}
+
+std::string SafetensorsWriter::checked_bytes() const {
+  SafetensorsWriter copy = *this;
+  const std::string zeros(kChecksumDigits, '0');
+  copy.set_metadata(kChecksum, zeros);
+  std::string all = copy.bytes();
+  return all.replace(checksum_place(all, zeros), kChecksumDigits, sha256(all));
 }
 
 void SafetensorsWriter::write(const std::string& path) const { write_file_atomically(path, bytes()); }

@@ -22,6 +22,8 @@ class Safetensors {
   static Safetensors read(const std::string& path);
   /// The same for bytes in memory; `path` is for the messages.
   static Safetensors parse(std::string bytes, std::string path);
+  /// The same for a file with a checksum (SafetensorsWriter::checked_bytes); an error if there is none or a wrong one.
+  static Safetensors read_checked(const std::string& path);
 
   /// The tensors' names in the order of their data.
   const std::vector<std::string>& names() const { return names_; }
@@ -69,6 +71,8 @@ class SafetensorsWriter {
   /// The file's content. 8-byte numbers come before 4-byte ones, so that all are aligned for readers that map the file;
   /// otherwise tensors stay in the order in which they were added.
   std::string bytes() const;
+  /// The same with a checksum, the metadata's sha256: of these very bytes with 64 zeros in its place.
+  std::string checked_bytes() const;
   /// Writes the file, all or nothing (write_file_atomically).
   void write(const std::string& path) const;
 

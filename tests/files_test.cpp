@@ -1,6 +1,7 @@
 #include "data/files.h"
 
 #include "core/check.h"
+#include "tests/system_calls.h"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -85,6 +86,112 @@ TEST_CASE("files: a written file has the rights that the umask leaves") {
   write_file_atomically(folder / "file", "text");
   umask(before);
   CHECK(fs::status(folder / "file").permissions() == fs::perms(0644));
+}
+
+TEST_CASE("files: a file that is written again keeps its mode, whatever the umask") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "file", "old");
+  for (const auto mode : {fs::perms(0600), fs::perms(0664)}) {
+    fs::permissions(folder / "file", mode);
+    write_file_atomically(folder / "file", "new");
+    CHECK(fs::status(folder / "file").permissions() == mode);
+  }
+}
+
+TEST_CASE("files: a symbolic link stays, and what it leads to is written") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "far/away");
+  const std::string file = folder / "far/away/file";
+  write_file_atomically(file, "old");
+  fs::create_symlink("away/file", folder / "far/near");
+  fs::create_symlink(folder / "far/near", folder / "link");
+  fs::create_symlink("far/away/new", folder / "dangling");
+  write_file_atomically(folder / "link", "new");
+  write_file_atomically(folder / "dangling", "newer");
+  CHECK(read_file(file) == "new");
+  CHECK(read_file(folder / "far/away/new") == "newer");
+  for (const char* link : {"link", "far/near", "dangling"}) CHECK(fs::is_symlink(folder / link));
+
+  fs::create_symlink("round", folder / "round");
+  CHECK(message([&] { write_file_atomically(folder / "round", "x"); }) ==
+        "cannot write " + (folder / "round") + ": Too many levels of symbolic links");
+}
+
+TEST_CASE("files: the file before stays under another name") {
+  const TemporaryFolder folder;
+  for (const char* text : {"1", "2", "3"}) write_file_atomically(folder / "file", text, "before");
+  CHECK(read_file(folder / "file") == "3");
+  CHECK(read_file(folder / "before") == "2");
+  fs::remove(folder / "before");
+  fs::create_hard_link(folder / "file", folder / "before");  // where a crash may have ended the last call
+  write_file_atomically(folder / "file", "3", "before");
+  write_file_atomically(folder / "file", "4", "before");
+  CHECK(read_file(folder / "before") == "3");
+  write_file_atomically(folder / "file", "3");
+  write_file_atomically(folder / "before", "2");
+  CHECK(folder.entries() == 2);
+  const FileSizeLimit limit(50000);
+  CHECK_THROWS(write_file_atomically(folder / "file", std::string(100000, 'x'), "before"));
+  CHECK(read_file(folder / "file") == "3");
+  CHECK(read_file(folder / "before") == "2");
+}
+
+TEST_CASE("files: a signal during a call is no error") {
+  const TemporaryFolder folder;
+  const auto interrupted = [](const char* call, auto what) {
+    const FailingCall failing(call, EINTR, 3);
+    CHECK_MESSAGE(message(what) == "no error", call);
+    return failing.failed();
+  };
+  CHECK(interrupted("fsync", [&] { write_file_atomically(folder / "file", "text"); }) == 3);
+  CHECK(interrupted("close", [&] { write_file_atomically(folder / "file", "text"); }) >= 1);
+  CHECK(interrupted("ftruncate", [&] { AppendFile(folder / "log", 0).append("line"); }) == 3);
+  CHECK(interrupted("fsync", [&] { AppendFile(folder / "log", 4).flush_to_disk(); }) == 3);
+  CHECK(read_file(folder / "file") + read_file(folder / "log") == "textline");
+}
+
+TEST_CASE("files: what the disk refuses is an error of the storage") {
+  const TemporaryFolder folder;
+  const auto refused = [&](const char* call, auto what) {
+    const FailingCall failing(call, EIO);
+    CHECK_THROWS_AS_MESSAGE(what(), StorageError, call);
+  };
+  refused("fsync", [&] { write_file_atomically(folder / "file", "text"); });
+  refused("close", [&] { write_file_atomically(folder / "file", "text"); });
+  CHECK(folder.entries() == 0);
+  refused("ftruncate", [&] { AppendFile(folder / "log", 0); });
+  refused("fsync", [&] { AppendFile(folder / "log", 0).flush_to_disk(); });
+}
+
+TEST_CASE("files: new folders are on the disk, each in the one above it") {
+  const TemporaryFolder folder;
+  const std::string top = fs::canonical(folder.path);
+  {
+    const SyncedPaths synced;
+    CHECK(make_folders(top + "/a/b/") == std::vector<std::string>{top + "/a", top + "/a/b"});
+    CHECK(synced.paths() == std::vector<std::string>{top, top + "/a"});
+  }
+  CHECK(make_folders(top + "/a").empty());
+  CHECK(make_folders(".").empty());
+  write_file_atomically(top + "/file", "x");
+  const auto refused = [](const std::string& path) { return message([&] { make_folders(path); }); };
+  CHECK(refused(top + "/file") == "cannot make the folder " + top + "/file: there is a file of that name");
+  CHECK(refused(top + "/file/a") == "cannot make the folder " + top + "/file: there is a file of that name");
+  CHECK(refused("").starts_with("cannot make the folder : "));
+  CHECK(refused("/proc/orthoread").starts_with("cannot make the folder /proc/orthoread: "));
+}
+
+TEST_CASE("files: a renamed file is on the disk") {
+  const TemporaryFolder folder;
+  const std::string top = fs::canonical(folder.path);
+  write_file_atomically(top + "/a", "x");
+  write_file_atomically(top + "/b", "y");
+  const SyncedPaths synced;
+  rename_file(top + "/a", top + "/b");
+  CHECK(read_file(top + "/b") == "x");
+  CHECK(synced.paths() == std::vector<std::string>{top});
+  CHECK(message([&] { rename_file(top + "/a", top + "/b"); }) ==
+        "cannot write " + top + "/b: No such file or directory");
 }
 
 TEST_CASE("files: a path without a folder means this folder") {

@@ -1,0 +1,102 @@
+#include "data/folder_lock.h"
+
+#include "core/check.h"
+#include "tests/program.h"
+#include "tests/support.h"
+#include "tests/system_calls.h"
+
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <thread>
+
+using namespace orthoread;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string refusal(const std::string& folder) {
+  return thrown([&] { const FolderLock lock(folder); });
+}
+
+}  // namespace
+
+TEST_CASE("folder lock: one at a time, until it ends") {
+  const TemporaryFolder folder;
+  CHECK_FALSE(is_locked(folder.path()));
+  {
+    const FolderLock lock(folder.path());
+    CHECK(lock.warning().empty());
+    CHECK(is_locked(folder.path()));
+    CHECK(refusal(folder.path()) ==
+          "another process is at work in " + folder.path() + "; wait for it, or give another folder");
+    CHECK(is_locked(folder.path()));  // still
+  }
+  CHECK_FALSE(is_locked(folder.path()));
+  CHECK(refusal(folder.path()) == "no error");
+  CHECK_FALSE(is_locked(folder / "none"));
+}
+
+TEST_CASE("folder lock: another process holds it") {
+  const TemporaryFolder folder;
+  REQUIRE(run_shell("touch " + folder / "lock").exit_code == 0);
+  const FolderLock lock(folder.path());
+  CHECK(run_shell("flock --nonblock " + folder / "lock true").exit_code == 1);
+}
+
+TEST_CASE("folder lock: it can be waited for") {
+  const TemporaryFolder folder;
+  auto lock = std::make_unique<FolderLock>(folder.path());
+  std::atomic<bool> taken = false;
+  std::thread waiting([&] {
+    const FolderLock next(folder.path(), FolderLock::Wait::yes);
+    taken = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK_FALSE(taken);
+  lock->remove_file();  // who waited must not believe to hold what nobody else can see
+  lock.reset();
+  waiting.join();
+  CHECK(taken);
+  CHECK(fs::exists(folder / "lock"));
+}
+
+TEST_CASE("folder lock: those who ask keep nobody out") {
+  const TemporaryFolder folder;
+  std::atomic<bool> done = false;
+  std::atomic<int> asked = 0;
+  std::thread asking([&] {
+    while (!done) {
+      is_locked(folder.path());
+      ++asked;
+    }
+  });
+  int refused = 0;
+  for (int i = 0; i < 2000 || asked < 2000; ++i) refused += refusal(folder.path()) == "no error" ? 0 : 1;
+  done = true;
+  asking.join();
+  CHECK(refused == 0);
+}
+
+TEST_CASE("folder lock: a file system that cannot lock is a warning, another error is called what it is") {
+  const TemporaryFolder folder;
+  for (const int error : {ENOLCK, ENOSYS, EOPNOTSUPP}) {
+    const FailingCall failing("flock", error);
+    const FolderLock lock(folder.path());
+    CHECK(lock.warning().starts_with(folder.path() + ": this file system cannot lock ("));
+    CHECK_FALSE(is_locked(folder.path()));
+  }
+  for (const auto& [error, text] : {std::pair(EBADF, "Bad file descriptor"), {EIO, "Input/output error"}}) {
+    const FailingCall failing("flock", error);
+    CHECK(refusal(folder.path()) == "cannot lock " + folder / "lock: " + text);
+  }
+  const FailingCall failing("flock", EINTR, 3);
+  CHECK(refusal(folder.path()) == "no error");
+  CHECK(failing.failed() == 3);
+}
+
+TEST_CASE("folder lock: a folder that cannot be written into") {
+  const TemporaryFolder folder;
+  CHECK(refusal(folder / "none") == "cannot write into " + folder / "none: No such file or directory");
+  CHECK(refusal("/proc").starts_with("cannot write into /proc: "));
+}
