@@ -300,8 +300,101 @@ TEST_CASE("a folder that holds something else is refused and stays as it was") {
   check_refused("orthoread train --out " + folder / "other/letter.txt " + kSmallRun, 2, "cannot make the folder");
   check_refused("orthoread train --out /proc/orthoread " + kSmallRun, 2, "cannot make the folder");
   check_refused("orthoread data --out /proc/orthoread", 2, "cannot write /proc/orthoread");
-  check_refused("flock " + run + " -c \"'" ORTHOREAD_PROGRAM "' train --resume --out " + run + " " + kSmallRun + "\"",
-                2, "another process is at work");
+  check_refused(
+      "flock " + run + "/lock -c \"'" ORTHOREAD_PROGRAM "' train --resume --out " + run + " " + kSmallRun + "\"", 2,
+      "another process is at work");
+}
+
+TEST_CASE("a run that could not start does not stand in the way of the corrected command") {
+  const TemporaryFolder folder;
+  const std::string train = "orthoread train --out " + folder / "new/run " + kSmallRun;
+  write_file_atomically(folder / "bad", "bad");
+  check_refused(train + " --init " + folder / "bad", 2, folder / "bad: not a safetensors file");
+  SafetensorsWriter().write(folder / "bad");
+  check_refused(train + " --init " + folder / "bad", 2, "embedding.weight");
+  CHECK_FALSE(fs::exists(folder / "new"));
+#ifndef __SANITIZE_ADDRESS__  // which ends the program itself when there is no memory
+  check_refused(train + " --dim 1048576 --proj-factor 64", 1, "out of memory");
+  CHECK_FALSE(fs::exists(folder / "new"));
+  check_refused("ulimit -v 600000; " + train + " --batch-size 3000 --val-batches 1", 1, "out of memory");  // of a step
+  CHECK_FALSE(fs::exists(folder / "new"));
+#endif
+  CHECK(run_shell(train).exit_code == 0);
+}
+
+TEST_CASE("a damaged run says so, and goes on from the checkpoint before, to the same bits") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", train = "orthoread train --resume --out " + run + " " + kSmallRun;
+  REQUIRE(run_shell(train).exit_code == 0);
+  const std::string whole = run_files(run);
+  const auto unfinish = [&] {
+    fs::remove(run + "/result.json");
+    fs::remove(run + "/model.safetensors");
+  };
+  unfinish();
+  std::string state = read_file(run + "/state.safetensors");
+  state[state.size() - 5] = static_cast<char>(state[state.size() - 5] ^ 1);
+  write_file_atomically(run + "/state.safetensors", state);
+  const ProgramResult result = run_shell(train);
+  CHECK(result.exit_code == 0);
+  CHECK(result.err == "orthoread: " + run +
+                          "/state.safetensors: damaged: its checksum is wrong; goes on from the "
+                          "checkpoint before it, of step 35\n");
+  CHECK((run_files(run) == whole));
+
+  unfinish();
+  fs::remove(run + "/state.safetensors");
+  fs::remove(run + "/state.previous.safetensors");
+  check_refused(train, 2, "there is no checkpoint to go on from: cannot read " + run + "/state.safetensors");
+  write_file_atomically(run + "/result.json", std::string(100000, '['));
+  check_refused(train, 2, run + "/result.json: damaged");
+}
+
+TEST_CASE("a run that goes on keeps its instruction set, or says from which step on the bits differ") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", train = "orthoread train --resume --out " + run + " " + kSmallRun;
+  REQUIRE(run_shell(train + " --instruction-set baseline").exit_code == 0);
+  const std::string whole = run_files(run);
+  const auto back_to_step_35 = [&] {
+    for (const char* name : {"/result.json", "/model.safetensors", "/state.safetensors"}) fs::remove(run + name);
+  };
+  const auto resume = [&](const std::string& flags) {
+    back_to_step_35();
+    const ProgramResult result = run_shell(train + flags);
+    CHECK_MESSAGE(result.exit_code == 0, result.err);
+    return result.err;
+  };
+  const std::string best = run_shell("orthoread info --json").out;
+  if (!contains(best, "\"instruction_set\":\"baseline\"")) {
+    CHECK(contains(resume(""),
+                   "orthoread: goes on with the instruction set baseline, as before, so that the bits stay\n"));
+    CHECK((run_files(run) == whole));
+    CHECK_FALSE(contains(read_file(run + "/result.json"), "arithmetic_changes"));
+    CHECK(contains(resume(" --instruction-set avx2"),
+                   "instruction_set was baseline, is avx2 from step 36 on: the bits "
+                   "will differ"));
+    CHECK(contains(read_file(run + "/result.json"), "\"step\": 36"));
+  }
+  // A run from a machine of another make.
+  std::string config = read_file(run + "/config.json");
+  config.replace(config.find("\"baseline\""), 10, "\"neon\"");
+  write_file_atomically(run + "/config.json", config);
+  CHECK(contains(resume(""), "instruction_set was neon, is "));
+  CHECK(contains(read_file(run + "/result.json"), "\"from\": \"neon\""));
+}
+
+TEST_CASE("train keeps the weights of its checkpoints if asked") {
+  const TemporaryFolder folder;
+  const std::string train = "orthoread train --out " + folder / "run " + kSmallRun;
+  REQUIRE(run_shell(train + " --keep-checkpoints").exit_code == 0);
+  CHECK(run_shell("ls -v " + folder / "run/checkpoints").out ==
+        "0.safetensors\n7.safetensors\n14.safetensors\n21.safetensors\n28.safetensors\n35.safetensors\n"
+        "40.safetensors\n");
+  CHECK((read_file(folder / "run/checkpoints/40.safetensors") == read_file(folder / "run/model.safetensors")));
+  const Safetensors early = Safetensors::read(folder / "run/checkpoints/7.safetensors");
+  const Array<float> then = early.get<float>("head.bias"),
+                     end = Safetensors::read(folder / "run/model.safetensors").get<float>("head.bias");
+  CHECK_FALSE(std::equal(then.data(), then.data() + then.size(), end.data()));
 }
 
 TEST_CASE("a full disk ends in one line, exit code 1, and no half-written file") {
@@ -311,7 +404,7 @@ TEST_CASE("a full disk ends in one line, exit code 1, and no half-written file")
   check_refused(limit + train, 1, "cannot write " + folder / "run/state.safetensors: File too large");
   check_refused(limit + "orthoread data --instances 100 --out " + folder / "data", 1, "File too large");
   CHECK(run_shell("ls " + folder.path()).out == "run\n");
-  CHECK(run_shell("ls " + folder / "run").out == "config.json\nmetrics.jsonl\n");
+  CHECK(run_shell("ls " + folder / "run").out == "config.json\nlock\nmetrics.jsonl\n");
   CHECK(run_shell(train + " --resume").exit_code == 0);  // once there is room again
   check_refused("orthoread info > /dev/full", 1, "cannot write to stdout");
 }

@@ -1,11 +1,14 @@
 #include "apps/train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
+#include "apps/train/run_state.h"
+#include "apps/train/train_config.h"
+
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
@@ -15,114 +18,242 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Metadata of a state file.
-constexpr const char* kMetricsBytes = "metrics_bytes";
-constexpr const char* kSeconds = "seconds";
+constexpr const char* kConfig = "config.json";
+constexpr const char* kMetrics = "metrics.jsonl";
+constexpr const char* kModel = "model.safetensors";
+constexpr const char* kCheckpoints = "checkpoints";
 
-Json parse_json(const std::string& path) {
-  Json json = Json::parse(read_file(path), nullptr, false);
-  check(!json.is_discarded(), "{}: not well-formed JSON; the file is damaged", path);
-  return json;
-}
+// Metadata of a checkpoint.
+constexpr const char* kMetricsBytes = "metrics_bytes";
+constexpr const char* kMetricsChecksum = "metrics_sha256";
+constexpr const char* kSeconds = "seconds";
+constexpr const char* kChanges = "arithmetic_changes";
 
 /// Half a file that a killed process left behind (see write_file_atomically).
-bool is_leftover(const fs::directory_entry& entry) {
-  const std::string name = entry.path().filename();
-  return name.ends_with(".tmp") && (name.starts_with("config.json.") || name.starts_with("state.safetensors.") ||
-                                    name.starts_with("model.safetensors.") || name.starts_with("result.json."));
+bool is_leftover(const std::string& name) {
+  const auto begins = [&](const char* file) { return name.starts_with(std::string(file) + "."); };
+  return name.ends_with(".tmp") &&
+         (begins(kConfig) || begins(kState) || begins(kModel) || begins(kResult) || begins("failure.json"));
+}
+
+/// What may be in the folder of a run that has not begun.
+bool may_come_first(const std::string& name) {
+  return name == "lock" || name == "log.txt" || name == "failure.json" || is_leftover(name);
 }
 
 /// The first setting that differs, as "lr 0.003, asked for 0.01".
 std::string first_difference(const Json& there, const Json& asked) {
   for (const auto& [key, value] : asked.items()) {
-    const Json old = there.contains(key) ? there[key] : Json();
-    if (old != value) return fmt::format("{} {}, asked for {}", key, old.dump(), value.dump());
+    if (!there.contains(key)) return fmt::format("of another version, without {}", key);
+    if (there[key] != value) return fmt::format("{} {}, asked for {}", key, there[key].dump(), value.dump());
   }
   return "other settings";
 }
 
+const std::string& metadata(const Safetensors& state, const char* key) {
+  const auto found = state.metadata().find(key);
+  check(found != state.metadata().end(), "{}: the metadata lacks {}; not a checkpoint of this version", state.path(),
+        key);
+  return found->second;
+}
+
+template <class N>
+N number_in(const Safetensors& state, const char* key) {
+  const std::string& text = metadata(state, key);
+  N number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  check(error == std::errc() && end == text.data() + text.size() && number >= 0,
+        "{}: the metadata's {} must be a number from 0, it is '{}'", state.path(), key, text);
+  return number;
+}
+
 }  // namespace
 
-RunFolder::RunFolder(const std::string& path, const Json& settings, const Json& environment, bool resume)
-    : path_(path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  check(!error && fs::is_directory(path), "--out: cannot make the folder {}: {}", path,
-        error ? error.message() : "there is a file of that name");
-  lock();
+std::string outcome_of(const Json& result) {
+  const Json outcome = result.is_object() ? result.value("outcome", Json()) : Json();
+  return outcome.is_string() ? outcome.get<std::string>() : "";
+}
+
+Json read_result(const std::string& folder) {
+  const std::string path = folder + "/" + kResult;
+  Json result = read_json(path);
+  check(!outcome_of(result).empty(), "{}: damaged: not the result of a run, which is an object with an outcome", path);
+  return result;
+}
+
+RunFolder::RunFolder(const std::string& path, const Json& settings, bool resume) : path_(path), settings_(settings) {
   try {
-    if (!exists("config.json")) {
-      const bool empty = std::all_of(fs::directory_iterator(path), fs::directory_iterator(), is_leftover);
-      check(empty, "--out: {} is not empty and holds no run (there is no config.json); give a new folder", path);
-      check(::access(path.c_str(), W_OK) == 0, "--out: cannot write into {}: {}", path, std::strerror(errno));
-      write_file_atomically(file("config.json"),
-                            Json{{"settings", settings}, {"environment", environment}}.dump(2) + "\n");
-    } else {
-      const Json config = parse_json(file("config.json"));
-      const Json there = config.is_object() ? config.value("settings", Json()) : Json();
-      check(there == settings, "--out: {} holds another run ({}); give a new folder", path,
-            first_difference(there, settings));
-      check(resume, "--out: {} already holds this run{}; add --resume to {}", path, done() ? ", done" : "",
-            done() ? "see its result" : "continue it");
-    }
+    made_ = make_folders(path);
+  } catch (const Error& error) {
+    throw Error(fmt::format("--out: {}", error.what()));
+  }
+  try {
+    refuse_strangers();
+    lock_.emplace(path);
+    const std::array computed = {kState, kPreviousState, kMetrics, kModel, kResult};
+    begun_ = exists(kConfig) && std::any_of(computed.begin(), computed.end(), [&](const char* name) {
+               std::error_code none;
+               const auto size = fs::file_size(file(name), none);
+               return !none && size > 0;
+             });
+    if (begun_) refuse_another_run(resume);
+    remove_leftovers();
   } catch (...) {
-    ::close(folder_);
+    leave_as_found();
     throw;
   }
-  for (const auto& entry : fs::directory_iterator(path)) {
-    if (is_leftover(entry)) fs::remove(entry, error);
+}
+
+RunFolder::~RunFolder() { leave_as_found(); }
+
+bool RunFolder::exists(const std::string& name) const {
+  std::error_code none;
+  return fs::exists(file(name), none);
+}
+
+Json RunFolder::config() const {
+  Json config = read_json(file(kConfig));
+  const auto has = [&](const char* key) { return config.contains(key) && config[key].is_object(); };
+  check(config.is_object() && has("settings") && has("environment"),
+        "{}: damaged: not the config.json of a run, which holds settings and environment", file(kConfig));
+  return config;
+}
+
+/// What is no run is left alone, down to the lock's file.
+void RunFolder::refuse_strangers() const {
+  const int refused = ::access(path_.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+  check(refused == 0, "--out: cannot write into {}: {}", path_, std::strerror(refused));
+  std::error_code error;
+  fs::directory_iterator entries(path_, error);
+  check(!error, "--out: cannot read the folder {}: {}", path_, error.message());
+  if (exists(kConfig)) {
+    config();
+    return;
   }
-  if (!done() && !has_state()) metrics_.emplace(file("metrics.jsonl"), 0);
+  const bool empty = std::all_of(entries, fs::directory_iterator(), [](const fs::directory_entry& entry) {
+    return may_come_first(entry.path().filename());
+  });
+  check(empty, "--out: {} is not empty and holds no run (there is no config.json); give a new folder", path_);
 }
 
-RunFolder::~RunFolder() { ::close(folder_); }
-
-bool RunFolder::exists(const std::string& name) const { return fs::exists(file(name)); }
-
-void RunFolder::lock() {
-  folder_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  check(folder_ >= 0, "--out: cannot open the folder {}: {}", path_, std::strerror(errno));
-  if (::flock(folder_, LOCK_EX | LOCK_NB) == 0) return;
-  ::close(folder_);
-  throw Error(fmt::format("--out: another process is at work in {}; wait for it, or give another folder", path_));
+void RunFolder::refuse_another_run(bool resume) {
+  const Json there = identity(config()["settings"]), asked = identity(settings_);
+  check(there == asked, "--out: {} holds another run ({}); give a new folder", path_, first_difference(there, asked));
+  check(resume, "--out: {} already holds this run{}; add --resume to {}", path_, done() ? ", done" : "",
+        done() ? "see its result" : "continue it");
+  environment_ = config()["environment"];
 }
 
-Json RunFolder::result() const { return parse_json(file("result.json")); }
+void RunFolder::remove_leftovers() const {
+  std::error_code none;
+  for (const std::string& folder : {path_, file(kCheckpoints)}) {
+    for (const auto& entry : fs::directory_iterator(folder, none)) {
+      const std::string name = entry.path().filename();
+      if (is_leftover(name) || (folder != path_ && name.ends_with(".tmp"))) fs::remove(entry, none);
+    }
+  }
+  remove_failure(path_);
+}
 
-Safetensors RunFolder::resume_state() {
-  Safetensors state = Safetensors::read(file("state.safetensors"));
-  const auto number = [&](const char* key) {
-    const auto found = state.metadata().find(key);
-    check(found != state.metadata().end(), "{}: the metadata lacks {}; not a state file", state.path(), key);
-    return std::strtod(found->second.c_str(), nullptr);
+void RunFolder::leave_as_found() const {
+  if (begun_ || exists(kConfig)) return;
+  if (lock_) lock_->remove_file();
+  for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) ::rmdir(folder->c_str());
+}
+
+void RunFolder::begin(const Json& environment) {
+  environment_ = environment;
+  write_file_atomically(file(kConfig), Json{{"settings", settings_}, {"environment", environment}}.dump(2) + "\n");
+  metrics_.emplace(file(kMetrics), 0);
+  begun_ = true;
+}
+
+std::string RunFolder::resume(const std::function<int64_t(const Safetensors&)>& restore) {
+  const std::string metrics = exists(kMetrics) ? read_file(file(kMetrics)) : "";
+  std::string wrong;
+  for (const char* name : {kState, kPreviousState}) {
+    try {
+      take_up(name, metrics, restore);
+    } catch (const Error& error) {
+      wrong += (wrong.empty() ? "" : "; ") + std::string(error.what());
+      continue;
+    }
+    if (wrong.empty()) return "";
+    rename_file(file(kPreviousState), file(kState));
+    return fmt::format("{}; goes on from the checkpoint before it, of step {}", wrong, metrics_steps_);
+  }
+  throw Error(fmt::format("--resume: there is no checkpoint to go on from: {}", wrong));
+}
+
+void RunFolder::take_up(const std::string& name, const std::string& metrics,
+                        const std::function<int64_t(const Safetensors&)>& restore) {
+  const Safetensors state = Safetensors::read_checked(file(name));
+  const auto bytes = number_in<size_t>(state, kMetricsBytes);
+  check(bytes <= metrics.size(), "{}: damaged: {} needs {} bytes of it, only {} are there", file(kMetrics), name, bytes,
+        metrics.size());
+  const std::string kept = metrics.substr(0, bytes);
+  metrics_checksum_ = Sha256();
+  metrics_checksum_.update(kept);
+  check(metrics_checksum_.hex() == metadata(state, kMetricsChecksum),
+        "{}: damaged: the lines up to {} have another checksum", file(kMetrics), name);
+  metrics_steps_ = 0;
+  evaluations_.clear();
+  std::istringstream lines(kept);
+  for (std::string line; std::getline(lines, line);) count_line(line);
+  changes_ = parse_json(metadata(state, kChanges), file(name));
+  seconds_before_ = number_in<double>(state, kSeconds);
+  const int64_t steps = restore(state);
+  check(steps == metrics_steps_, "{}: damaged: {} steps, but {} has {} up to it", file(name), steps, kMetrics,
+        metrics_steps_);
+  metrics_.emplace(file(kMetrics), static_cast<int64_t>(bytes));
+}
+
+/// A line of a step or of an evaluation; steps have consecutive numbers from 1.
+void RunFolder::count_line(const std::string& line) {
+  const std::string where = fmt::format("{}, after step {}", file(kMetrics), metrics_steps_);
+  Json json = parse_json(line, where);
+  const auto has = [&](const char* key) {
+    return json.contains(key) && (json[key].is_number() || json[key].is_null());
   };
-  seconds_before_ = number(kSeconds);
-  metrics_.emplace(file("metrics.jsonl"), static_cast<int64_t>(number(kMetricsBytes)));
-  return state;
+  check(json.is_object() && has("step") && (has("loss") || (has("val_loss") && has("val_accuracy"))),
+        "{}: damaged: a line is neither a step nor an evaluation", where);
+  if (has("loss")) check(json["step"] == ++metrics_steps_, "{}: damaged: the next line is not of the next step", where);
+  if (has("val_loss")) evaluations_.push_back(std::move(json));
 }
 
-void RunFolder::add_metrics(const Json& line) { metrics_->append(line.dump() + "\n"); }
+void RunFolder::add_metrics(const Json& line) {
+  const std::string text = line.dump();
+  metrics_->append(text + "\n");
+  metrics_checksum_.update(text + "\n");
+  count_line(text);
+}
 
-std::vector<Json> RunFolder::evaluations() const {
-  std::istringstream lines(read_file(file("metrics.jsonl")));
-  std::vector<Json> found;
-  for (std::string line; std::getline(lines, line);) {
-    Json json = Json::parse(line, nullptr, false);
-    check(json.is_object(), "{}: line '{}' is not a JSON object", file("metrics.jsonl"), line);
-    if (json.contains("val_loss")) found.push_back(std::move(json));
+std::string RunFolder::computed_with(const std::string& what) const {
+  for (auto change = changes_.rbegin(); change != changes_.rend(); ++change) {
+    if (change->at("what") == what) return change->at("to");
   }
-  return found;
+  const auto recorded = environment_.find(what);
+  return recorded != environment_.end() && recorded->is_string() ? recorded->get<std::string>() : "unknown";
+}
+
+void RunFolder::record_change(int64_t step, const std::string& what, const std::string& to) {
+  changes_.push_back({{"step", step}, {"what", what}, {"from", computed_with(what)}, {"to", to}});
 }
 
 void RunFolder::write_state(SafetensorsWriter state, double seconds) {
   metrics_->flush_to_disk();  // the state counts on these lines
   state.set_metadata(kMetricsBytes, std::to_string(metrics_->size()));
+  state.set_metadata(kMetricsChecksum, metrics_checksum_.hex());
   state.set_metadata(kSeconds, fmt::format("{}", seconds));
-  state.write(file("state.safetensors"));
+  state.set_metadata(kChanges, changes_.dump());
+  write_file_atomically(file(kState), state.checked_bytes(), kPreviousState);
 }
 
-void RunFolder::write_result(const Json& result) const {
-  write_file_atomically(file("result.json"), result.dump(2) + "\n");
+void RunFolder::keep_weights(int64_t step, const SafetensorsWriter& model) const {
+  make_folders(file(kCheckpoints));
+  model.write(fmt::format("{}/{}.safetensors", file(kCheckpoints), step));
 }
+
+void RunFolder::write_result(const Json& result) const { write_file_atomically(file(kResult), result.dump(2) + "\n"); }
 
 }  // namespace orthoread

@@ -4,10 +4,11 @@
 #include "apps/progress.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
+#include "ops/gemm.h"
+#include "ops/mlstm_lane.h"
 
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 
 namespace orthoread {
 namespace {
@@ -18,7 +19,7 @@ struct TrainFlags {
   ModelOptions model;
   TrainingOptions training;
   std::string out, init;
-  bool resume = false;
+  bool resume = false, keep_checkpoints = false;
 
   TrainConfig config() const {
     TrainConfig config = training.defaults;
@@ -27,8 +28,8 @@ struct TrainFlags {
     config.dtype = model.dtype;
     config.schedule = parse_schedule(training.schedule);
     config.data_seed = training.data_seed.value_or(config.seed);
-    config.init = init.empty() ? init : std::filesystem::absolute(init).lexically_normal().string();
     config.validate();
+    if (!init.empty()) config.set_init(init);
     return config;
   }
 };
@@ -78,72 +79,123 @@ void print_result(const Json& result, const CommonOptions& common) {
   }
 }
 
+void say(const std::string& line) { fmt::print(stderr, "orthoread: {}\n", line); }
+
+/// The set of that name, if this processor has it.
+std::optional<InstructionSet> available(const std::string& text) {
+  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+    if (text == name(set) && supported(set)) return set;
+  }
+  return std::nullopt;
+}
+
+/// A run that goes on does so with the instruction set it had, unless another was asked for, so that the bits stay.
+/// Where they cannot, that is said and recorded.
+void keep_arithmetic(RunFolder& folder, int64_t next_step, bool asked) {
+  const std::string before = folder.computed_with("instruction_set");
+  const auto set = available(before);
+  if (set && !asked && *set != instruction_set()) {
+    say(fmt::format("goes on with the instruction set {}, as before, so that the bits stay", before));
+    set_instruction_set(*set);
+  }
+  for (const auto& [what, now] : {std::pair<std::string, std::string>("instruction_set", name(instruction_set())),
+                                  {"blas", blas_description()}}) {
+    const std::string then = folder.computed_with(what);
+    if (then == now) continue;
+    say(fmt::format("{} was {}, is {} from step {} on: the bits will differ from those of a run without the change",
+                    what, then, now, next_step));
+    folder.record_change(next_step, what, now);
+  }
+}
+
 template <Real T>
-int train(const TrainConfig& config, RunFolder& folder, const CommonOptions& common) {
+int train(const TrainConfig& config, RunFolder& folder, const TrainFlags& flags) {
   Trainer<T> trainer(config);
-  if (folder.has_state()) trainer.restore(folder.resume_state());
+  if (!folder.warning().empty()) say(folder.warning());
+  if (folder.begun()) {
+    const std::string damage = folder.resume([&](const Safetensors& state) {
+      trainer.restore(state);
+      return trainer.steps_done();
+    });
+    if (!damage.empty()) say(damage);
+    const bool goes_on = trainer.steps_done() < config.steps;
+    if (goes_on) keep_arithmetic(folder, trainer.steps_done() + 1, flags.common.instruction_set.has_value());
+  }
+  Progress progress(config.model.read.name(), trainer.steps_done(), config.steps, flags.common.quiet);
+  if (trainer.steps_done() > 0) progress.note(fmt::format("continues after step {}", trainer.steps_done()));
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] {
     return folder.seconds_before() + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Progress progress(config.model.read.name(), trainer.steps_done(), config.steps, common.quiet);
-  if (trainer.steps_done() > 0) progress.note(fmt::format("continues after step {}", trainer.steps_done()));
-  const auto save = [&] { folder.write_state(trainer.state_file(), seconds()); };
-  if (!folder.has_state()) save();  // a run that diverges early has a checkpoint to go back to, too
+  const auto save = [&](const SafetensorsWriter& state) { folder.write_state(state, seconds()); };
+  const auto keep_weights = [&](int64_t step, const SafetensorsWriter& model) {
+    if (flags.keep_checkpoints) folder.keep_weights(step, model);
+  };
 
   bool diverged = false;
   std::string accuracy;
   while (trainer.steps_done() < config.steps) {
-    const int64_t before = trainer.steps_done();
+    const int64_t step = trainer.steps_done() + 1;
+    std::optional<std::pair<SafetensorsWriter, SafetensorsWriter>> initial;
+    if (!folder.begun()) initial.emplace(trainer.state_file(), trainer.model_file());
     const auto result = trainer.step();
-    const int64_t step = before + 1;
+    std::optional<Evaluation> evaluation;
+    if (result.finite && (step == 1 || step == config.steps || step % config.eval_every == 0)) {
+      evaluation = trainer.evaluate();
+    }
+    if (initial) {  // now that there was memory for a step; a run that diverges early has a checkpoint to go back to,
+                    // too
+      folder.begin(environment());
+      keep_weights(0, initial->second);
+      save(initial->first);
+    }
     folder.add_metrics({{"step", step}, {"loss", result.loss}, {"grad_norm", result.grad_norm}, {"lr", result.lr}});
     if (!result.finite) {
       diverged = true;
       progress.warn(
           fmt::format("orthoread: diverged at step {}: the loss is {}, the gradient norm {}; the last good "
                       "checkpoint is {}",
-                      step, result.loss, result.grad_norm, folder.file("state.safetensors")));
+                      step, result.loss, result.grad_norm, folder.file(kState)));
       break;
     }
-    if (step == 1 || step == config.steps || step % config.eval_every == 0) {
-      const Evaluation evaluation = trainer.evaluate();
-      folder.add_metrics({{"step", step}, {"val_loss", evaluation.loss}, {"val_accuracy", evaluation.accuracy}});
-      accuracy = fmt::format("  accuracy {:.3f}", evaluation.accuracy);
+    if (evaluation) {
+      folder.add_metrics({{"step", step}, {"val_loss", evaluation->loss}, {"val_accuracy", evaluation->accuracy}});
+      accuracy = fmt::format("  accuracy {:.3f}", evaluation->accuracy);
     }
     progress.update(step, fmt::format("loss {:.3f}{}", result.loss, accuracy));
-    if (stop_requested != 0 && step < config.steps) {
-      save();
+    const bool checkpoint = step == config.steps || step % config.checkpoint_every == 0;
+    const bool stops = stop_requested != 0 && step < config.steps;
+    if (checkpoint) keep_weights(step, trainer.model_file());
+    if (checkpoint || stops) save(trainer.state_file());
+    if (stops) {
       progress.warn(
           fmt::format("orthoread: interrupted after step {}; continue with the same command and --resume", step));
       return kInterrupted;
     }
-    if (step == config.steps || step % config.checkpoint_every == 0) save();
   }
 
   Json result = summarize(folder.evaluations(), diverged);
   result["parameters"] = trainer.parameter_count();
   result["seconds"] = seconds();
   result["steps_run"] = trainer.steps_done();
+  if (!folder.changes().empty()) result["arithmetic_changes"] = folder.changes();
   if (!diverged) folder.write_model(trainer.model_file());
   folder.write_result(result);
-  print_result(result, common);
+  print_result(result, flags.common);
   return diverged ? kFailed : kDone;
 }
 
 int run_train(const TrainFlags& flags) {
   flags.common.apply();
   const TrainConfig config = flags.config();
-  if (!config.init.empty()) Safetensors::read(config.init);  // bad input is found before a folder is made
   request_stops();
-  RunFolder folder(flags.out, config.to_json(), environment(), flags.resume);
+  RunFolder folder(flags.out, config.to_json(), flags.resume);
   if (folder.done()) {
     const Json result = folder.result();
     print_result(result, flags.common);
-    return result.value("outcome", "") == "diverged" ? kFailed : kDone;
+    return outcome_of(result) == "diverged" ? kFailed : kDone;
   }
-  return config.dtype == "float64" ? train<double>(config, folder, flags.common)
-                                   : train<float>(config, folder, flags.common);
+  return config.dtype == "float64" ? train<double>(config, folder, flags) : train<float>(config, folder, flags);
 }
 
 }  // namespace
@@ -154,6 +206,8 @@ void add_train_command(CLI::App& program, int& exit_code) {
   command->add_option("--out", flags->out, "The run folder")->required();
   command->add_option("--init", flags->init, "A checkpoint to start from instead of initial values");
   command->add_flag("--resume", flags->resume, "Continue the run that the folder holds, or begin it");
+  command->add_flag("--keep-checkpoints", flags->keep_checkpoints,
+                    "Keep the weights at every checkpoint as checkpoints/STEP.safetensors");
   flags->setting.add_to(*command);
   flags->model.add_to(*command);
   flags->training.add_to(*command);

@@ -1,5 +1,10 @@
 #include "apps/train/train_config.h"
 
+#include "data/checksum.h"
+#include "data/files.h"
+
+#include <filesystem>
+
 namespace orthoread {
 
 void TrainConfig::validate() const {
@@ -21,6 +26,17 @@ void TrainConfig::validate() const {
         weight_decay);
   constexpr uint64_t kLargestSeed = uint64_t{1} << 62;
   check(data_seed <= kLargestSeed, "--data-seed: from 0 to {} is allowed, not {}", kLargestSeed, data_seed);
+}
+
+void TrainConfig::set_init(const std::string& path) {
+  init_sha256 = sha256(read_file(path));
+  init = std::filesystem::absolute(path).lexically_normal().string();
+}
+
+std::string TrainConfig::read_init() const {
+  std::string bytes = read_file(init);
+  check(sha256(bytes) == init_sha256, "--init: {} has changed since this run was asked for", init);
+  return bytes;
 }
 
 Json TrainConfig::to_json() const {
@@ -47,7 +63,13 @@ Json TrainConfig::to_json() const {
           {"data_seed", data_seed},
           {"eval_every", eval_every},
           {"val_batches", val_batches},
-          {"init", init}};
+          {"init", init},
+          {"init_sha256", init_sha256}};
+}
+
+Json identity(Json settings) {
+  settings.erase("init");
+  return settings;
 }
 
 }  // namespace orthoread

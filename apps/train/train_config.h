@@ -1,15 +1,12 @@
 // Everything that decides what a training run computes.
 #pragma once
 
+#include "apps/json_file.h"
 #include "data/noisy_recall.h"
 #include "models/recall_model.h"
 #include "optim/schedule.h"
 
-#include <nlohmann/json.hpp>
-
 namespace orthoread {
-
-using Json = nlohmann::ordered_json;
 
 struct TrainConfig {
   RecallSetting setting = {};
@@ -26,7 +23,8 @@ struct TrainConfig {
   int64_t eval_every = 200;
   int64_t val_batches = 16;
   int64_t checkpoint_every = 200;
-  std::string init = {};  // a checkpoint to start from, or empty
+  std::string init = {};         // a checkpoint to start from, or empty
+  std::string init_sha256 = {};  // of that file
 
   /// The validation set is the stream with this seed.
   uint64_t validation_seed() const { return 10000 + data_seed; }
@@ -34,8 +32,16 @@ struct TrainConfig {
   /// An error that names the flag, its value and what is allowed.
   void validate() const;
 
-  /// The settings that a result depends on, under the names of their flags: two runs with equal ones are the same run.
+  /// Starts from the weights in this file; what counts is its content, now.
+  void set_init(const std::string& path);
+  /// The bytes of that file; an error if they have changed since.
+  std::string read_init() const;
+
+  /// The settings that a result depends on, under the names of their flags.
   Json to_json() const;
 };
+
+/// Of these settings those that define a run, all but the name of `init`: two runs with equal ones are the same run.
+Json identity(Json settings);
 
 }  // namespace orthoread

@@ -18,11 +18,14 @@ constexpr const char* kSteps = "steps";
 constexpr const char* kStream = "data_stream";
 
 template <Real T>
+bool all_finite(const Array<T>& values) {
+  return std::all_of(values.data(), values.data() + values.size(), [](T x) { return isfinite(x); });
+}
+
+template <Real T>
 bool all_finite(const Parameters<T>& parameters) {
-  return std::all_of(parameters.begin(), parameters.end(), [](const Parameter<T>& parameter) {
-    const Array<T>& values = parameter.tensor->value();
-    return std::all_of(values.data(), values.data() + values.size(), [](T x) { return isfinite(x); });
-  });
+  return std::all_of(parameters.begin(), parameters.end(),
+                     [](const Parameter<T>& parameter) { return all_finite(parameter.tensor->value()); });
 }
 
 /// The logits of (B, S) tokens, one token of every sequence at a time.
@@ -75,7 +78,7 @@ Trainer<T>::Trainer(const TrainConfig& config)
       optimizer_(parameters_, AdamWSettings{.weight_decay = config.weight_decay}),
       stream_(config.setting, config.data_seed),
       validation_(validation_batches(config.setting, config.validation_seed(), config.val_batches, config.batch_size)) {
-  if (!config.init.empty()) load_parameters(Safetensors::read(config.init), parameters_);
+  if (!config.init.empty()) load_parameters(Safetensors::parse(config.read_init(), config.init), parameters_);
 }
 
 template <Real T>
@@ -127,9 +130,14 @@ void Trainer<T>::restore(const Safetensors& file) {
         state.steps, config_.steps);
   std::vector<Array<T>> weights;
   for (const auto& [name, tensor] : parameters_) {
-    weights.push_back(file.get<T>(kWeights + name, tensor->shape()));
-    state.first_moments.push_back(file.get<T>(kFirstMoments + name, tensor->shape()));
-    state.second_moments.push_back(file.get<T>(kSecondMoments + name, tensor->shape()));
+    const auto numbers = [&](const std::string& full_name) {
+      Array<T> found = file.get<T>(full_name, tensor->shape());
+      check(all_finite(found), "{}: damaged: {} holds a number that is not finite", file.path(), full_name);
+      return found;
+    };
+    weights.push_back(numbers(kWeights + name));
+    state.first_moments.push_back(numbers(kFirstMoments + name));
+    state.second_moments.push_back(numbers(kSecondMoments + name));
   }
   stream_.set_state(file.get<int64_t>(kStream));
   optimizer_.restore(std::move(state));

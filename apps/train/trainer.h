@@ -43,6 +43,7 @@ class Trainer {
   SafetensorsWriter model_file();
   /// Everything that a later process needs to go on bit for bit: weights, optimizer, the stream of batches.
   SafetensorsWriter state_file();
+  /// Goes on from there. Everything is checked before anything changes: shapes, that the numbers are finite, the steps.
   void restore(const Safetensors& file);
 
  private:
