@@ -40,13 +40,13 @@ void cubic_steps(int steps, double& p, double& slope) {
 }  // namespace
 
 TEST_CASE("gradcheck: one check in depth") {
-  const std::string command = "orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7";
+  const std::string command = "orthoread gradcheck read --ns-steps 5 --rank 3 --sequences 1 --tokens 6 --seed 7";
   const ProgramResult text = run_shell(command);
   CHECK(text.exit_code == 0);
   CHECK(text.err.empty());
   for (const char* part :
-       {"read, ns5, width 5, tokens 6, rank 3, condition 1, scale 1: right\n", "\nDual against backward ", "\ntwin ",
-        "\nHessian by differences ", "\nlog forget gate ", "\nworst entries "}) {
+       {"read, ns5, width 5, sequences 1, tokens 6, rank 3, condition 1, scale 1: right\n", "\nDual against backward ",
+        "\ntwin ", "\nHessian by differences ", "\nlog forget gate ", "\nworst entries "}) {
     CHECK_MESSAGE(contains(text.out, part), part);
   }
   const ProgramResult json = run_shell(command + " --json"), again = run_shell(command + " --json --threads 2");
@@ -56,7 +56,26 @@ TEST_CASE("gradcheck: one check in depth") {
                            "\"failures\": []", "\"name\": \"query\""}) {
     CHECK_MESSAGE(contains(json.out, part), part);
   }
-  CHECK(run_shell("orthoread gradcheck read --ns-steps 5 --rank 3 --seed 8 --json").out != json.out);
+  CHECK(run_shell("orthoread gradcheck read --ns-steps 5 --rank 3 --sequences 1 --tokens 6 --seed 8 --json").out !=
+        json.out);
+}
+
+TEST_CASE("gradcheck: the query of a memory of rank 1 after the group norm, whose gradient is rounding errors alone") {
+  for (const int seed : {19, 21, 39, 40, 53, 58}) {
+    for (const int steps : {9, 10}) {
+      const ProgramResult result = run_shell(
+          fmt::format("orthoread gradcheck read --ns-steps {} --group-norm --rank 1 --sequences 1 --tokens 6 --seed {}",
+                      steps, seed));
+      CHECK_MESSAGE(result.exit_code == 0, result.out);
+    }
+  }
+}
+
+TEST_CASE("gradcheck: two sequences of a chunk and a short one, read where it is wanted") {
+  const ProgramResult result = run_shell("orthoread gradcheck read --masked");
+  CHECK(result.exit_code == 0);
+  CHECK(contains(result.out,
+                 "sequences 2, tokens 37, rank 5, condition 1, scale 1, two tokens of three wanted: right\n"));
 }
 
 TEST_CASE("gradcheck: a table of several targets") {
@@ -139,6 +158,8 @@ TEST_CASE("gradcheck: arguments that do not fit") {
   check_refused("read --polynomial quintic", "--polynomial: goes with newton_schulz or gain, as the only target");
   check_refused("linear --read raw", "--read: goes with read or model, as the only target");
   check_refused("read --rank 6", "--rank: from 1 to 5 is allowed, not 6");
+  check_refused("read --sequences 17", "--sequences: from 1 to 16 is allowed, not 17");
+  check_refused("linear --masked", "--masked: goes with read, as the only target");
   check_refused("read --width 0", "--width: from 1 to 64 is allowed, not 0");
   check_refused("read --ns-steps 11", "--ns-steps: from 0 to 10 is allowed, not 11");
   check_refused("read --ns-steps 3 --read ns5", "--ns-steps: --read ns5 says how many already");

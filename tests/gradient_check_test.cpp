@@ -58,6 +58,27 @@ void multiply(Array<T>& dx, int64_t i, double factor) {
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+/// The way's worst error and limit; nothing if it was not gone.
+std::optional<WayReport> went(const GradientReport& report, Way way) {
+  for (const WayReport& at : report.ways)
+    if (at.way == way) return at;
+  return std::nullopt;
+}
+
+/// x^2 and 3 x as one op; `used` hands on the gradient of an output, or what is taken for it if it is undefined.
+template <Real T, class Used>
+std::vector<Tensor<T>> square_and_triple(const Tensor<T>& x, Used used) {
+  return record_many<T>("square_and_triple", {mul(x.value(), x.value()), scale(x.value(), T(3))}, {x},
+                        [x = x.value(), used](const std::vector<Array<T>>& dys, const Want&) -> Grads<T> {
+                          return {add(right(used(dys, 0), x), scale(used(dys, 1), T(3)))};
+                        });
+}
+
+/// The gradient of output i, 0 if that output was not used.
+const auto zero_if_unused = []<class T>(const std::vector<Array<T>>& dys, size_t i) {
+  return dys[i].defined() ? dys[i] : Array<T>(dys[1 - i].shape());
+};
+
 }  // namespace
 
 TEST_CASE("gradient check: right gradients pass") {
@@ -145,8 +166,38 @@ TEST_CASE("gradient check: a NaN or an infinity in one entry") {
 }
 
 TEST_CASE("gradient check: wrong in one entry of a large tensor") {
-  const auto spoil = [](auto& dx) { multiply(dx, 83 * 200 + 45, 1 + 1e-6); };
-  CHECK(contains(failure_of({{100, 200}}, square_spoiled(spoil)), "op: input 0 at [83, 45]: analytic "));
+  for (const double factor : {1 + 1e-6, 1 + 1e-9}) {
+    const auto spoil = [factor](auto& dx) { multiply(dx, 83 * 200 + 45, factor); };
+    CHECK(contains(failure_of({{100, 200}}, square_spoiled(spoil)), "op: input 0 at [83, 45]: analytic "));
+  }
+}
+
+TEST_CASE("gradient check: wrong by little more than is allowed") {  // of more entries than have a Jacobian taken
+  const auto spoil = [](auto& dx) {
+    for (int64_t i = 0; i < dx.size(); ++i) multiply(dx, i, 1 + 4 * GradientLimits().dual);
+  };
+  CHECK(contains(failure_of({{70}}, square_spoiled(spoil)), "by Dual"));
+}
+
+TEST_CASE("gradient check: a gradient that is tiny beside another one's") {
+  for (const double factor : {1., 1.5}) {
+    const auto f = [factor]<class T>(const std::vector<Tensor<T>>& x) {
+      const auto wrong = [factor](const auto& dy, const auto& v) { return scale(right(dy, v), number<T>(factor)); };
+      return scale(square(x[0], wrong), number<T>(1e-13)) + x[1] * x[1];
+    };
+    for (const int64_t size : {3, 70}) {  // with the Jacobian and without
+      const std::string failure = failure_of({{size}, {size}}, f);
+      CHECK_MESSAGE((factor == 1 ? failure == "none" : contains(failure, "op: input 0 at [")), failure);
+    }
+  }
+}
+
+TEST_CASE("gradient check: a gradient of rounding errors alone passes") {
+  // a shift that the mean takes out again, after a function that rounds
+  check_gradient("shift", {{3, 5}, {}}, [](const auto& x) {
+    const auto y = x[0] * x[0] + x[1];
+    return exp(y - mean(y, {-1}, true));
+  });
 }
 
 TEST_CASE("gradient check: wrong for an aliased input alone") {
@@ -178,6 +229,131 @@ TEST_CASE("gradient check: a right gradient with a wrong Hessian") {
   const std::vector<std::string> failures = failures_of({{4}}, wrong);
   REQUIRE(failures.size() == 1);
   CHECK(contains(failures[0], "op: input 0 at [0]: Hessian times a direction: analytic "));
+}
+
+TEST_CASE("gradient check: another value on Dual") {
+  const auto value_wrong = []<class T>(const std::vector<Tensor<T>>& x) {
+    return shift(x[0] * x[0], number<T>(std::same_as<T, Dual> ? 1e-10 : 0));
+  };
+  CHECK(contains(failure_of({{4}}, value_wrong), "op: output at [0]: on Dual it has another value: "));
+  const auto backward_wrong = []<class T>(const std::vector<Tensor<T>>& x) {
+    return square(x[0], [](const Array<T>& dy, const Array<T>& v) {
+      Array<T> dx = right(dy, v);
+      if constexpr (std::same_as<T, Dual>) dx.edit()[2].value += 1e-10;
+      return dx;
+    });
+  };
+  CHECK(contains(failure_of({{4}}, backward_wrong), "op: input 0 at [2]: backward on Dual has another value: "));
+}
+
+TEST_CASE("gradient check: several outputs") {
+  const auto f = [](const auto& x) { return square_and_triple(x[0], zero_if_unused); };
+  check_gradient("several outputs", {{3}}, f);
+  check_gradient("one that depends on nothing", {{3}}, []<class T>(const std::vector<Tensor<T>>& x) {
+    auto ys = square_and_triple(x[0], zero_if_unused);
+    ys.emplace_back(Array<T>::filled({2}, T(1)));
+    return ys;
+  });
+  const auto forgets = [](const auto& x) {
+    return square_and_triple(x[0], [](const auto& dys, size_t i) { return dys[i].defined() ? dys[i] : dys[1 - i]; });
+  };
+  CHECK(contains(failure_of({{3}}, forgets), "op: input 0 at [0]: analytic "));
+  CHECK(contains(failure_of({{3}}, forgets), " of output 0 alone, "));
+  const auto swapped = [](const auto& x) {
+    return square_and_triple(x[0], [](const auto& dys, size_t i) { return zero_if_unused(dys, 1 - i); });
+  };
+  const std::vector<std::string> failures = failures_of({{3}}, swapped);
+  REQUIRE(failures.size() >= 2);
+  CHECK(contains(failures[1], "op: input 0 at [0]: Jacobian, output 0 at [0]: analytic 3, numeric "));
+  CHECK(contains(failure_of({Input({3}, -2, -1)},
+                            []<class T>(const std::vector<Tensor<T>>& x) {
+                              return std::vector<Tensor<T>>{x[0], log(x[0])};
+                            }),
+                 "op: output 1 at [0]: "));
+}
+
+TEST_CASE("gradient check: a function of double alone") {
+  using Doubles = std::vector<Tensor<double>>;
+  const GradientReport report =
+      gradient_report("square", {{100}, {3}}, [](const Doubles& x) { return square(x[0], right) * sum(x[1]); });
+  CHECK_MESSAGE(report.passed(), to_text(report));
+  CHECK(went(report, Way::differences));
+  for (const Way way : {Way::value, Way::dual, Way::jacobian, Way::symmetry, Way::hessian, Way::float32})
+    CHECK(!went(report, way));
+  for (int64_t i = 0; i < 100; i += 9) {  // most of them are not among the entries that are looked at one by one
+    const auto wrong = [i](const Doubles& x) {
+      return square(x[0], [i](const auto& dy, const auto& v) {
+        auto dx = right(dy, v);
+        multiply(dx, i, 0.9);
+        return dx;
+      });
+    };
+    const std::string failure = failure_of({{100}}, wrong);
+    CHECK_MESSAGE(contains(failure, fmt::format("op: input 0 at [{}]: analytic ", i)), failure);
+    CHECK(contains(failure, "by differences"));
+  }
+}
+
+TEST_CASE("gradient check: ways that are off") {
+  const auto spoil = [](auto& dx) { multiply(dx, 1, 1 + 1e-3); };
+  const auto report_without = [&](std::set<Way> off) {
+    return gradient_report("op", {{3}}, square_spoiled(spoil), {.off = std::move(off)});
+  };
+  const GradientReport by_differences = report_without({Way::dual, Way::jacobian});
+  REQUIRE(by_differences.failures.size() == 1);
+  CHECK(contains(by_differences.failures[0], "by differences"));
+  CHECK(report_without({Way::dual, Way::jacobian, Way::differences}).passed());
+  const auto f = [](const auto& x) { return square_and_triple(x[0] * x[1], zero_if_unused); };
+  const Way all[] = {Way::value,   Way::dual,     Way::jacobian,         Way::differences, Way::wanted,  Way::outputs,
+                     Way::aliased, Way::repeated, Way::backward_on_dual, Way::symmetry,    Way::hessian, Way::float32};
+  std::set<Way> off;
+  for (const Way way : all) {
+    off.insert(way);
+    const GradientReport report = gradient_report("op", {{3}, {3}}, f, {.off = off});
+    CHECK(report.passed());
+    for (const Way other : all) {
+      CAPTURE(std::string(name(other)));
+      if (other == Way::wanted || other == Way::repeated) continue;  // of bits, which have no worst error
+      CHECK(went(report, other).has_value() == !off.contains(other));
+    }
+  }
+  int calls = 0;  // other bits the second time
+  const auto restless = [&](auto& dx) { multiply(dx, 2, ++calls == 1 ? 1 : 1 + 1e-15); };
+  CHECK(gradient_report("op", {{4}}, square_spoiled(restless), {.off = {Way::repeated}}).passed());
+}
+
+TEST_CASE("gradient check: an input's slack") {
+  const auto f = [](const auto& x) {
+    const auto roughly = [](const auto& dy, const auto& v) {
+      auto dx = right(dy, v);
+      for (int64_t i = 0; i < dx.size(); ++i) multiply(dx, i, 1 + 1e-10);
+      return dx;
+    };
+    return square(x[0], roughly) + square(x[1], roughly);
+  };
+  std::vector<Input> inputs = {{3}, {3}};
+  for (const size_t i : {0U, 1U}) {
+    CHECK(!gradient_report("op", inputs, f).passed());
+    inputs[i].slack = 1000;
+  }
+  // one tensor in place of both, too
+  const GradientReport report = gradient_report("op", inputs, f);
+  CHECK_MESSAGE(report.passed(), to_text(report));
+  CHECK(went(report, Way::dual)->worst <= went(report, Way::dual)->limit);
+  CHECK(contains(failure_of({inputs[0], {3}}, f), "op: input 1 at ["));
+}
+
+TEST_CASE("gradient check: the Hessian is compared at the step that is nearest") {
+  // At the first step the error of differences grows 16 times from each of these functions to the next, so that for one
+  // of them it is just allowed there.
+  for (const double c : {2, 4, 8, 16, 32, 64}) {
+    const GradientReport report = gradient_report(
+        "exp", {{3}}, [c]<class T>(const std::vector<Tensor<T>>& x) { return exp(scale(x[0], number<T>(c))); },
+        {.off = {Way::float32}});
+    CHECK_MESSAGE(report.passed(), to_text(report));
+    REQUIRE(went(report, Way::hessian));
+    CHECK(went(report, Way::hessian)->worst <= kWell * GradientLimits().hessian);
+  }
 }
 
 TEST_CASE("gradient check: a Dual forward as wrong as the backward") {
@@ -340,6 +516,28 @@ TEST_CASE("twin report: a fused function, and one that is not its twin") {
       },
       Functions([](const auto& x) { return x[0] * x[0]; }));
   CHECK(contains(rough.failures[0], "op: output: float's error "));
+}
+
+TEST_CASE("twin report: rounding errors are measured by what they come of, small gradients by themselves") {
+  // The shift's gradient is 0, and what rounding leaves of it differs from one form to the other.
+  const Functions composed([](const auto& x) {
+    const auto y = x[0] * x[0] + x[1];
+    return exp(y - mean(y, {-1}, true));
+  });
+  const Functions other([](const auto& x) {
+    const auto y = x[0] * x[0] + x[1];
+    return exp(y) / exp(mean(y, {-1}, true));
+  });
+  const GradientReport report = twin_report("shift", {{3, 5}, {}}, other, composed);
+  CHECK_MESSAGE(report.passed(), fmt::format("{}", fmt::join(report.failures, "\n")));
+  const auto tiny = [](double factor) {
+    return Functions([factor]<class T>(const std::vector<Tensor<T>>& x) {
+      return scale(x[0] * x[0], number<T>(factor * 1e-13)) + x[1] * x[1];
+    });
+  };
+  CHECK(twin_report("tiny", {{3}, {3}}, tiny(1), tiny(1)).passed());
+  CHECK(contains(twin_report("tiny", {{3}, {3}}, tiny(1.5), tiny(1)).failures[0],
+                 "tiny: gradient of input 0: relative error "));
 }
 
 TEST_CASE("gradient check: other bits the second time") {

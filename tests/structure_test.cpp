@@ -138,7 +138,7 @@ TEST_CASE("structure: every op has a gradient check") {
   }
   size_t ops = 0;
   for (const fs::path& file : sources("ops")) {
-    if (file.extension() != ".h") continue;
+    if (file.extension() != ".h" || file.parent_path().filename() == "check") continue;  // which has no ops
     for (const std::string& name : declared_ops(read_file(file))) {
       CHECK_MESSAGE(calls(checks, name), fmt::format("{} declares {}", file.filename().string(), name));
       ++ops;

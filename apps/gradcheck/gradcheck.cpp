@@ -7,14 +7,11 @@
 namespace orthoread {
 namespace {
 
-/// Columns of the table, by the name of a report's way.
-const std::pair<const char*, const char*> kColumns[] = {{"Dual", "Dual against backward"},
-                                                        {"Jacobian", "Jacobian"},
-                                                        {"differ.", "differences"},
-                                                        {"twin", "twin"},
-                                                        {"Hessian", "symmetry of the Hessian"},
-                                                        {"differ.", "Hessian by differences"},
-                                                        {"float32", "float32, in roundings of the inputs"}};
+/// Columns of the table, by way.
+const std::pair<const char*, Way> kColumns[] = {
+    {"Dual", Way::dual},       {"Jacobian", Way::jacobian},        {"differ.", Way::differences},
+    {"twin", Way::twin},       {"on Dual", Way::backward_on_dual}, {"Hessian", Way::symmetry},
+    {"differ.", Way::hessian}, {"float32", Way::float32}};
 
 /// Which targets a flag goes with.
 const std::map<std::string, std::vector<std::string>> kFlags = {{"--ns-steps", {"newton_schulz", "read"}},
@@ -24,14 +21,16 @@ const std::map<std::string, std::vector<std::string>> kFlags = {{"--ns-steps", {
                                                                 {"--group-norm", {"read"}},
                                                                 {"--width", {"newton_schulz", "read"}},
                                                                 {"--rank", {"newton_schulz", "read"}},
+                                                                {"--sequences", {"read"}},
                                                                 {"--tokens", {"read"}},
+                                                                {"--masked", {"read"}},
                                                                 {"--condition", {"newton_schulz", "read"}},
                                                                 {"--scale", {"newton_schulz", "read"}},
                                                                 {"--out", {"gain"}}};
 
 Json to_json(const GradientReport& report) {
   Json ways, inputs = Json::array();
-  for (const Way& way : report.ways) ways[way.name] = {{"worst", way.worst}, {"allowed", way.limit}};
+  for (const WayReport& way : report.ways) ways[name(way.way)] = {{"worst", way.worst}, {"allowed", way.limit}};
   for (const InputReport& input : report.inputs) {
     Json worst = Json::array();
     for (const EntryReport& entry : input.worst) {
@@ -60,12 +59,15 @@ Json to_json(const GradientReport& report) {
           {"inputs", inputs},    {"failures", report.failures},       {"kinks", report.kinks}};
 }
 
-/// The worst of a way over many reports; nothing if none went it.
-std::optional<double> worst_of(const std::vector<GradientReport>& reports, const std::string& way_name) {
-  std::optional<double> worst;
+/// The worst of each way over some reports, and the most that was allowed.
+std::map<Way, WayReport> worst_of(const std::vector<GradientReport>& reports) {
+  std::map<Way, WayReport> worst;
   for (const GradientReport& report : reports) {
-    for (const Way& way : report.ways)
-      if (way.name == way_name) worst = std::max(worst.value_or(0), way.worst);
+    for (const WayReport& way : report.ways) {
+      WayReport& most = worst.try_emplace(way.way, way).first->second;
+      most.worst = std::max(most.worst, way.worst);
+      most.limit = std::max(most.limit, way.limit);
+    }
   }
   return worst;
 }
@@ -105,13 +107,14 @@ struct Gradcheck {
       check(!given(flag) || std::find(of.begin(), of.end(), only) != of.end(), "{}: goes with {}, as the only target",
             flag, fmt::join(of, " or "));
     }
-    constexpr int64_t kWidest = 64, kLongest = 1024;
+    constexpr int64_t kWidest = 64, kMostSequences = 16, kLongest = 1024;
     const auto in_range = [](const char* flag, auto value, auto low, auto high) {
       check(low <= value && value <= high, "{}: from {} to {} is allowed, not {}", flag, low, high, value);
     };
     in_range("--width", one.width, int64_t{1}, kWidest);
     if (!given("--rank")) one.rank = one.width;
     in_range("--rank", one.rank, int64_t{1}, one.width);
+    in_range("--sequences", one.sequences, int64_t{1}, kMostSequences);
     in_range("--tokens", one.tokens, int64_t{1}, kLongest);
     in_range("--condition", one.condition, 1.0, 1e16);
     in_range("--scale", one.scale, 1e-30, 1e30);
@@ -174,6 +177,7 @@ struct Gradcheck {
     for (const std::string& target : names) {
       for (CheckGroup& group : check_groups(target, one.seed)) groups.push_back(std::move(group));
     }
+    std::string allowed;  // as it was printed last
     if (!common.json) print_heading();
     Progress progress("gradcheck", 0, static_cast<int64_t>(groups.size()), common.quiet);
     Json rows = Json::array(), failures = Json::array();
@@ -190,9 +194,12 @@ struct Gradcheck {
       const auto all = static_cast<int64_t>(reports.size());
       checks += all, failed += all - right;
       Json row = {{"target", group.target}, {"name", group.name}, {"checks", all}, {"right", right}};
-      for (const auto& [title, way] : kColumns)
-        if (const auto worst = worst_of(reports, way)) row["worst"][way] = *worst;
-      if (!common.json) print_row(group, all, right, reports);
+      const std::map<Way, WayReport> worst = worst_of(reports);
+      for (const auto& [way, most] : worst) {
+        row["worst"][name(way)] = most.worst;
+        row["allowed"][name(way)] = most.limit;
+      }
+      if (!common.json) print_row(group, fmt::format("{}/{}", right, all), worst, allowed);
       rows.push_back(std::move(row));
       progress.update(++done, group.target + " " + group.name);
     }
@@ -219,22 +226,26 @@ struct Gradcheck {
   static void print_heading() {
     fmt::print("{:<18}{:<30}{:>7}", "worst errors", "", "right");
     for (const auto& [title, way] : kColumns) fmt::print("{:>10}", title);
-    const GradientLimits limits;
-    fmt::print("\n{:<18}{:<30}{:>7}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0e}{:>10.0f}\n", "allowed", "",
-               "", limits.dual, limits.dual, limits.difference, kTwinLimit, 10 * limits.dual, limits.hessian,
-               limits.float32);
+    fmt::print("\n");
   }
 
-  static void print_row(const CheckGroup& group, int64_t all, int64_t right,
-                        const std::vector<GradientReport>& reports) {
-    fmt::print("{:<18}{:<30}{:>7}", group.target, group.name, fmt::format("{}/{}", right, all));
+  /// A row, and before it what is allowed where that is not what was printed last.
+  static void print_row(const CheckGroup& group, const std::string& right, const std::map<Way, WayReport>& ways,
+                        std::string& allowed) {
+    std::string limits, errors;
     for (const auto& [title, way] : kColumns) {
-      const auto worst = worst_of(reports, way);
-      fmt::print("{:>10}", !worst                      ? "-"
-                           : way == kColumns[6].second ? fmt::format("{:.1f}", *worst)
-                                                       : fmt::format("{:.1e}", *worst));
+      const auto at = ways.find(way);
+      const bool gone = at != ways.end(), in_roundings = way == Way::float32;
+      limits += !gone          ? fmt::format("{:>10}", "")
+                : in_roundings ? fmt::format("{:>10.0f}", at->second.limit)
+                               : fmt::format("{:>10.0e}", at->second.limit);
+      errors += !gone          ? fmt::format("{:>10}", "-")
+                : in_roundings ? fmt::format("{:>10.1f}", at->second.worst)
+                               : fmt::format("{:>10.1e}", at->second.worst);
     }
-    fmt::print("\n");
+    if (limits != allowed) fmt::print("{:<55}{}\n", "allowed", limits);
+    allowed = limits;
+    fmt::print("{:<18}{:<30}{:>7}{}\n", group.target, group.name, right, errors);
     std::fflush(stdout);
   }
 };
@@ -261,7 +272,9 @@ void add_gradcheck_command(CLI::App& program, int& exit_code) {
   command->add_option("--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16")
       ->capture_default_str();
   command->add_option("--scale", check->one.scale, "Largest singular value")->capture_default_str();
-  command->add_option("--tokens", check->one.tokens, "Of read: 1 to 1024")->capture_default_str();
+  command->add_option("--tokens", check->one.tokens, "Of each sequence of read: 1 to 1024")->capture_default_str();
+  command->add_option("--sequences", check->one.sequences, "Of read: 1 to 16")->capture_default_str();
+  command->add_flag("--masked", check->one.masked, "Of read: two tokens of three are wanted");
   command->add_option("--out", check->out, "Of gain: an .svg or .png to plot");
   check->common.add_to(*command);
   command->footer(

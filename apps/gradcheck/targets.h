@@ -8,9 +8,6 @@
 
 namespace orthoread {
 
-/// Relative error of the fused memory against its twin that is allowed.
-constexpr double kTwinLimit = 1e-11;
-
 /// A matrix, or the memory that a sequence leaves, and what is done with it.
 struct MatrixCase {
   std::string polynomial = "cubic";  // of newton_schulz: cubic or quintic
@@ -19,7 +16,9 @@ struct MatrixCase {
   double alpha = 1;                  // share of the orthogonalized memory in what is read
   bool normed = false;               // whether the group norm follows the read
   int64_t width = 5, rank = 5;       // of the matrix, or of a head; of a memory the rank is that of its keys
-  int64_t tokens = 6;                // of the memory
+  int64_t sequences = 2;             // of the memory
+  int64_t tokens = 37;               // of each: a chunk of 32 (ops/lane/memory.h) and a short one
+  bool masked = false;               // whether some of its outputs are not wanted
   double condition = 1;  // the largest singular value over the smallest that is not 0; of keys, of their values
   double scale = 1;      // the largest singular value; of the values
   uint64_t seed = 1;

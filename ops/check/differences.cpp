@@ -11,7 +11,6 @@ constexpr int kExponents[] = {-5, -10, -14, -18, -22, -26};  // of the largest s
 constexpr double kCoarseKink = 1e-3;  // bends that do not halve, relative: more is not called smooth at coarse steps
 // From one exponent to the next, steps 16 times smaller, the kink() of a smooth function falls by 16^3.
 constexpr double kFall = 1. / 16;
-constexpr double kWell = 1. / 16;  // of the error that is allowed: below it no finer steps are tried
 
 /// Differences at steps h, h/2, h/4, h/8.
 struct Ladder {

@@ -16,6 +16,9 @@
 
 namespace orthoread {
 
+/// Of the error that is allowed: below it no finer steps are tried.
+constexpr double kWell = 1. / 16;
+
 /// What a slope is judged by.
 struct SlopeLimits {
   double relative = 1e-6;  // error that is allowed, of `unit` or the slope itself, whichever is larger

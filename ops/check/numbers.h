@@ -45,12 +45,12 @@ double largest(const Array<T>& x) {
   return most;
 }
 
-/// The largest difference, relative to the largest of the expected numbers. Infinite if shapes differ or if one has a
-/// NaN where the other has not.
+/// The largest difference, relative to the largest of the expected numbers, or to `unit` if that is larger. Infinite if
+/// shapes differ or if one has a NaN where the other has not.
 template <Real T>
-double relative_error(const Array<T>& actual, const Array<double>& expected) {
+double relative_error(const Array<T>& actual, const Array<double>& expected, double unit = 0) {
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
-  double most = 0, worst = 0;
+  double most = unit, worst = 0;
   if (actual.shape() != expected.shape()) return kInfinite;
   for (int64_t i = 0; i < expected.size(); ++i) {
     const double a = value_of(actual.data()[i]), e = expected.data()[i];

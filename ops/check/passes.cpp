@@ -1,31 +1,34 @@
 #include "ops/check/passes.h"
 
 namespace orthoread {
-namespace {
-
-constexpr int kRoundings = 2;
-
-/// x with every number one float epsilon, relative, larger or smaller.
-Array<double> rounded(const Array<double>& x, RandomStream& random) {
-  Array<double> y = x;
-  double* to = y.edit();
-  for (int64_t i = 0; i < x.size(); ++i) to[i] *= random.uniform() < 0.5 ? 1 + kFloatEps : 1 - kFloatEps;
-  return y;
+Arrays rounded(const Arrays& x, double eps, RandomStream& random) {
+  Arrays near_by = x;
+  for (Array<double>& y : near_by) {
+    double* to = y.edit();
+    for (int64_t i = 0; i < y.size(); ++i) to[i] *= random.uniform() < 0.5 ? 1 + eps : 1 - eps;
+  }
+  return near_by;
 }
 
-}  // namespace
-
 std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
-                                      const Array<double>& y, const Arrays& grads, RandomStream& random) {
+                                      const Array<double>& y, const Arrays& grads, double eps, RandomStream& random) {
+  constexpr int kRoundings = 2;
   std::vector<double> moves(x.size() + 1);
   for (int n = 0; n < kRoundings; ++n) {
-    Arrays near_by;
-    for (const Array<double>& input : x) near_by.push_back(rounded(input, random));
-    const Pass<double> pass(f, near_by, rounded(v, random));
+    const Arrays near_by = rounded(x, eps, random);
+    const Pass<double> pass(f, near_by, rounded({v}, eps, random)[0]);
     for (size_t i = 0; i < x.size(); ++i) moves[i] = std::max(moves[i], largest(moved(pass.grads[i], grads[i], -1)));
     moves.back() = std::max(moves.back(), largest(moved(pass.y, y, -1)));
   }
   return moves;
+}
+
+Units::Units(const Arrays& x, const Arrays& grads) : noise(x.size()) {
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double most = largest(x[i]);
+    scale.push_back(most > 0 ? most : 1);
+    magnitude = std::max(magnitude, largest(grads[i]) * scale[i]);
+  }
 }
 
 }  // namespace orthoread

@@ -74,23 +74,52 @@ std::vector<Array<T>> cast_all(const Arrays& x) {
   return y;
 }
 
+/// Several outputs as one, their numbers one after the other; one alone is left as it is.
+template <Real T>
+Tensor<T> joined(const std::vector<Tensor<T>>& ys) {
+  if (ys.size() == 1) return ys[0];
+  std::vector<T> numbers;
+  std::vector<Shape> shapes;
+  for (const Tensor<T>& y : ys) {
+    numbers.insert(numbers.end(), y.value().data(), y.value().data() + y.value().size());
+    shapes.push_back(y.shape());
+  }
+  const auto size = static_cast<int64_t>(numbers.size());
+  return record<T>("outputs", Array<T>({size}, numbers), ys, [shapes](const Array<T>& dy, const Want&) {
+    Grads<T> dys;
+    const T* from = dy.data();
+    for (const Shape& shape : shapes) {
+      dys.push_back(Array<T>::uninitialized(shape));
+      std::copy_n(from, dys.back().size(), dys.back().edit());
+      from += dys.back().size();
+    }
+    return dys;
+  });
+}
+
 /// f and the gradient of <v, f>; zeros for what backward left undefined.
 template <Real T>
 struct Pass {
-  Array<T> y;
+  Array<T> y;  // the outputs, joined
   std::vector<Array<T>> grads;
 
-  Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v, const Want& want) {
+  Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v, const Want& want)
+      : Pass([&](const std::vector<Tensor<T>>& inputs) { return joined(f(inputs)); }, x, v, want) {}
+  Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v) : Pass(f, x, v, Want(x.size(), true)) {}
+
+  /// The same, `result` making one tensor of the inputs.
+  template <class Result>
+  requires std::same_as < std::invoke_result_t < Result, const std::vector<Tensor<T>>
+  & >, Tensor < T >> Pass(const Result& result, const std::vector<Array<T>>& x, const Array<T>& v, const Want& want) {
     std::vector<Tensor<T>> inputs;
     for (size_t i = 0; i < x.size(); ++i) inputs.push_back(want[i] ? Tensor<T>::leaf(x[i]) : Tensor<T>(x[i]));
-    const Tensor<T> result = f(inputs);
-    if (result.needs_grad()) backward(result, v);
-    y = result.value();
+    const Tensor<T> of_all = result(inputs);
+    if (of_all.needs_grad()) backward(of_all, v);
+    y = of_all.value();
     for (size_t i = 0; i < x.size(); ++i) {
       grads.push_back(want[i] && inputs[i].grad().defined() ? inputs[i].grad() : Array<T>(x[i].shape()));
     }
   }
-  Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v) : Pass(f, x, v, Want(x.size(), true)) {}
 };
 
 inline Arrays drawn(const std::vector<Input>& inputs, RandomStream& random) {
@@ -105,9 +134,30 @@ inline std::string title(const std::vector<Input>& inputs, size_t i) {
   return inputs[i].name.empty() ? fmt::format("input {}", i) : inputs[i].name;
 }
 
-/// How far the gradients and, last, the output move if every input and the cotangent is rounded to float: the most of
-/// a few random roundings.
+/// x with every number larger or smaller by `eps` of it.
+Arrays rounded(const Arrays& x, double eps, RandomStream& random);
+
+/// How far the gradients and, last, the output move if every input and the cotangent is rounded, by `eps` of each
+/// number up or down: the most of a few random roundings.
 std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
-                                      const Array<double>& y, const Arrays& grads, RandomStream& random);
+                                      const Array<double>& y, const Arrays& grads, double eps, RandomStream& random);
+
+/// What errors of gradients are relative to: the largest entry, or, where the gradient cancels out, a size of what it
+/// cancels from, so that rounding errors alone are no failure. That size is seen where the inputs are rounded
+/// differently: what moves by `noise` came of numbers near noise / eps. It is never taken for more than a tenth of the
+/// largest gradient that the function has, relative to the input's scale.
+struct Units {
+  std::vector<double> scale = {};  // of each input: its largest number
+  double magnitude = 0;            // the largest entry of a gradient times its input's scale
+  std::vector<double> noise = {};  // how far an entry of each gradient moves where the inputs are rounded
+
+  Units() = default;
+  Units(const Arrays& x, const Arrays& grads);
+
+  double tenth(size_t i) const { return magnitude / scale[i] * 0.1; }
+  double floor(size_t i) const { return std::min(tenth(i), noise[i] / kEps); }
+  /// Of input i, where its gradient's largest entry is this.
+  double of(size_t i, double largest) const { return std::max(largest, floor(i)); }
+};
 
 }  // namespace orthoread

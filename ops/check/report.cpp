@@ -19,6 +19,40 @@ const char* name(GradientReport::Verdict verdict) {
   return "wrong";
 }
 
+const char* name(Way way) {
+  switch (way) {
+    case Way::value:
+      return "value on Dual";
+    case Way::dual:
+      return "Dual against backward";
+    case Way::jacobian:
+      return "Jacobian";
+    case Way::differences:
+      return "differences";
+    case Way::wanted:
+      return "inputs that need no gradient";
+    case Way::outputs:
+      return "each output alone";
+    case Way::aliased:
+      return "one tensor passed twice";
+    case Way::repeated:
+      return "a second run";
+    case Way::backward_on_dual:
+      return "backward's value on Dual";
+    case Way::symmetry:
+      return "symmetry of the Hessian";
+    case Way::hessian:
+      return "Hessian by differences";
+    case Way::float32:
+      return "float32, in roundings of the inputs";
+    case Way::twin:
+      return "twin";
+    case Way::twin_float32:
+      break;
+  }
+  return "float32, in errors of the twin";
+}
+
 std::string to_text(const GradientReport& report) {
   std::string text = fmt::format("{}: {}\n", report.name, name(report.verdict()));
   for (const std::vector<std::string>* lines : {&report.failures, &report.kinks}) {
@@ -26,7 +60,8 @@ std::string to_text(const GradientReport& report) {
   }
   if (report.ways.empty()) return text;  // it ended before there was anything to compare
   text += fmt::format("\n{:<36}{:>10}{:>10}\n", "way", "worst", "allowed");
-  for (const Way& way : report.ways) text += fmt::format("{:<36}{:>10.2g}{:>10.2g}\n", way.name, way.worst, way.limit);
+  for (const WayReport& way : report.ways)
+    text += fmt::format("{:<36}{:>10.2g}{:>10.2g}\n", name(way.way), way.worst, way.limit);
 
   text += fmt::format("\n{:<32}{:<14}{:>9}{:>8}  {:>18}  {:>18}  {:>11}{:>8}\n", "", "", "largest", "entries",
                       "against Dual", "differences", "orders", "float32");
