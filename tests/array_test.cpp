@@ -12,6 +12,8 @@ TEST_CASE("shape: count") {
   CHECK(thrown([] {
           count({int64_t{1} << 40, int64_t{1} << 40});
         }) == "shape: too many numbers: [1099511627776, 1099511627776]");
+  CHECK(count({(int64_t{1} << 56) - 1}) == (int64_t{1} << 56) - 1);
+  CHECK(thrown([] { count({int64_t{1} << 56}); }) == "shape: too many numbers: [72057594037927936]");
 }
 
 TEST_CASE("shape: axes count from either end") {
@@ -44,7 +46,11 @@ TEST_CASE("array: numbers and shape") {
   CHECK(Array<double>({}, {5}).item() == 5);
   CHECK(Array<double>({2, 0}).defined());
   CHECK(!Array<double>().defined());
-  CHECK(reinterpret_cast<uintptr_t>(x.data()) % 64 == 0);
+  std::vector<Array<double>> others;  // of which many would be at a multiple of 64 by chance alone
+  for (int64_t n = 1; n <= 32; ++n) {
+    others.emplace_back(Shape{n});
+    CHECK(reinterpret_cast<uintptr_t>(others.back().data()) % 64 == 0);
+  }
 }
 
 TEST_CASE("array: a copy is never written through") {

@@ -1,6 +1,7 @@
 #include "ops/conv.h"
 
 #include "ops/elementwise.h"
+#include "tests/chunks.h"
 #include "tests/twin.h"
 
 using namespace orthoread;
@@ -43,6 +44,26 @@ TEST_CASE("conv: silu, fused with it, is what the two ops compute") {
   }
   check_gradient("causal_conv_silu", {{2, 5, 3}, {3, 1, 4}, {3}},
                  [](const auto& x) { return causal_conv_silu(x[0], x[1], x[2]); });
+}
+
+TEST_CASE("conv: silu in float as by std::exp, for all that float's exp can give") {
+  std::vector<float> u;
+  for (float x = -88; x <= 88; x += 0.25f) u.push_back(x);
+  const auto channels = static_cast<int64_t>(u.size());
+  const Tensor<float> one = Array<float>::filled({channels, 1, 1}, 1), none = Array<float>({channels});
+  const Array<float> y = causal_conv_silu(Tensor<float>(Array<float>({1, 1, channels}, u)), one, none).value();
+  for (int64_t i = 0; i < channels; ++i) {
+    const double x = value_of(u[static_cast<size_t>(i)]);
+    CAPTURE(x);
+    CHECK(std::abs(value_of(y.data()[i]) * (1 + std::exp(-x)) - x) <= 1e-6 * std::abs(x));
+  }
+}
+
+TEST_CASE("conv: the gradients of weight and bias are the sequences' own, added in order") {
+  check_sums_of_chunks("causal_conv", {{6, 9, 20}}, {{20, 1, 4}, {20}}, 1,
+                       [](const auto& x, const auto& w) { return causal_conv(x[0], w[0], w[1]); });
+  check_sums_of_chunks("causal_conv_silu", {{6, 9, 20}}, {{20, 1, 4}, {20}}, 1,
+                       [](const auto& x, const auto& w) { return causal_conv_silu(x[0], w[0], w[1]); });
 }
 
 TEST_CASE("conv: shapes that do not fit") {

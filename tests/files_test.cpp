@@ -239,6 +239,20 @@ TEST_CASE("files: errors of writing") {
   CHECK(folder.entries() == 2);
 }
 
+TEST_CASE("files: appending keeps what it is told to keep, and nothing behind it") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "file";
+  write_file_atomically(path, "0123456789");
+  {
+    AppendFile file(path, 4);
+    file.append("ab");
+    CHECK(file.size() == 6);
+  }
+  CHECK(read_file(path) == "0123ab");
+  CHECK(message([&] { AppendFile(path, 7); }) == path + ": 7 bytes must be there, there are only 6");
+  CHECK(read_file(path) == "0123ab");
+}
+
 TEST_CASE("files: errors of reading") {
   const TemporaryFolder folder;
   const auto read = [](const std::string& path) { return message([&] { read_file(path); }); };

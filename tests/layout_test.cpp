@@ -52,6 +52,12 @@ TEST_CASE("layout: slice, split and concat") {
   CHECK(values(concat<double>({kSix, kSix}, 0).value()) == Numbers{0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5});
 }
 
+TEST_CASE("layout: permute, long rows") {
+  const Array<double> x = uniform_array({3000, 2}, 1), y = permute(x, {1, 0});
+  CHECK(y.shape() == Shape{2, 3000});
+  for (int64_t i = 0; i < 6000; ++i) CHECK(y.data()[i] == x.data()[i % 3000 * 2 + i / 3000]);
+}
+
 TEST_CASE("layout: stack and unstack") {
   const auto rows = unstack(kSix, 0), columns = unstack(kSix, -1);
   CHECK(rows.size() == 2);

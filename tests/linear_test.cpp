@@ -1,6 +1,8 @@
 #include "ops/linear.h"
 
 #include "ops/layout.h"
+#include "ops/row_products.h"
+#include "tests/chunks.h"
 #include "tests/twin.h"
 
 using namespace orthoread;
@@ -50,11 +52,21 @@ TEST_CASE("linear: gradients") {
                  [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("blockwise_linear, blocks of four", {{3, 36}, {9, 4, 4}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
+  check_gradient("blockwise_linear, blocks of eight", {{3, 40}, {5, 8, 8}},
+                 [](const auto& x) { return blockwise_linear(x[0], x[1]); });
   // More rows than the cache holds (128) and than are summed at once (512).
   check_gradient("linear, many rows", {{1100, 12}, {3, 12}, {3}},
                  [](const auto& x) { return linear(x[0], x[1], x[2]); });
   check_gradient("blockwise_linear, many rows", {{600, 4}, {2, 2, 2}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
+}
+
+TEST_CASE("linear: the gradients of weights are those of chunks of rows, added in order") {
+  constexpr int64_t rows = 2 * kSummedRows + 40;
+  check_sums_of_chunks("linear", {{rows, 12}}, {{3, 12}, {3}}, kSummedRows,
+                       [](const auto& x, const auto& w) { return linear(x[0], w[0], w[1]); });
+  check_sums_of_chunks("linear_maps", {{rows, 12}}, {{3, 4, 4}, {5, 12}}, kSummedRows,
+                       [](const auto& x, const auto& w) { return concat(linear_maps(x[0], {w[0]}, w[1]), -1); });
 }
 
 TEST_CASE("linear: several maps in one pass are what they are one by one") {

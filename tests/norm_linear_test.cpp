@@ -4,6 +4,8 @@
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "ops/row_products.h"
+#include "tests/chunks.h"
 #include "tests/twin.h"
 
 using namespace orthoread;
@@ -15,16 +17,16 @@ TEST_CASE("norm_linear: what the ops compute one after another") {
     const Array<double> x = uniform_array(shape, 1), norm = uniform_array({width}, 2);
     const Array<double> weight = uniform_array({20, width}, 3), bias = uniform_array({20}, 4);
     check_twins(
-        "norm_linear", {x, norm, weight, bias}, [](const auto& t) { return norm_linear(t[0], t[1], t[2], t[3]); },
-        [](const auto& t) { return linear(layer_norm(t[0], t[1]), t[2], t[3]); });
+        "norm_linear", {x, norm, weight, bias}, [](const auto& t) { return norm_linear(t[0], t[1], t[2], t[3], 0.5); },
+        [](const auto& t) { return linear(layer_norm(t[0], t[1], 0.5), t[2], t[3]); });
     check_twins(
         "norm_linear_split", {x, norm, weight},
         []<Real T>(const std::vector<Tensor<T>>& t) {
-          const auto parts = norm_linear_split(t[0], t[1], t[2], {17, 3});
+          const auto parts = norm_linear_split(t[0], t[1], t[2], {17, 3}, 0.5);
           return concat<T>({parts[1], parts[0]}, -1);
         },
         []<Real T>(const std::vector<Tensor<T>>& t) {
-          const auto parts = split(linear(layer_norm(t[0], t[1]), t[2]), -1, {17, 3});
+          const auto parts = split(linear(layer_norm(t[0], t[1], 0.5), t[2]), -1, {17, 3});
           return concat<T>({parts[1], parts[0]}, -1);
         });
     Shape of_residual = shape;
@@ -33,8 +35,8 @@ TEST_CASE("norm_linear: what the ops compute one after another") {
         "gated_norm_linear",
         {x, norm, uniform_array({width}, 5), uniform_array(shape, 6), uniform_array(shape, 7), weight,
          uniform_array(of_residual, 8)},
-        [](const auto& t) { return gated_norm_linear(t[0], t[1], 3, t[2], t[3], t[4], t[5], t[6]); },
-        [](const auto& t) { return t[6] + linear(gated_norm(t[0], t[1], 3, t[2], t[3], t[4]), t[5]); });
+        [](const auto& t) { return gated_norm_linear(t[0], t[1], 3, t[2], t[3], t[4], t[5], t[6], 0.5); },
+        [](const auto& t) { return t[6] + linear(gated_norm(t[0], t[1], 3, t[2], t[3], t[4], 0.5), t[5]); });
   }
 }
 
@@ -63,6 +65,16 @@ TEST_CASE("norm_linear: gradients") {
     check_gradient("gated_norm_linear, larger", {x, norm, norm, x, x, weight, {rows, O}},
                    [](const auto& t) { return gated_norm_linear(t[0], t[1], 3, t[2], t[3], t[4], t[5], t[6]); });
   }
+}
+
+TEST_CASE("norm_linear: the gradients of weights are those of chunks of rows, added in order") {
+  constexpr int64_t rows = 2 * kSummedRows + 40;
+  const Shape x = {rows, 12};
+  check_sums_of_chunks("norm_linear", {x}, {{12}, {5, 12}, {5}}, kSummedRows,
+                       [](const auto& t, const auto& w) { return norm_linear(t[0], w[0], w[1], w[2]); });
+  check_sums_of_chunks(
+      "gated_norm_linear", {x, x, x, {rows, 5}}, {{12}, {12}, {5, 12}}, kSummedRows,
+      [](const auto& t, const auto& w) { return gated_norm_linear(t[0], w[0], 3, w[1], t[1], t[2], w[2], t[3]); });
 }
 
 TEST_CASE("norm_linear: shapes that do not fit") {

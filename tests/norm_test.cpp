@@ -1,6 +1,7 @@
 #include "ops/norm.h"
 
 #include "ops/elementwise.h"
+#include "tests/chunks.h"
 #include "tests/twin.h"
 
 using namespace orthoread;
@@ -29,6 +30,10 @@ TEST_CASE("norm: what a shift and a scaling do") {
   CHECK(values(layer_norm(constant({3}, {5, 5, 5}), ones).value()) == Numbers{0, 0, 0});
   const auto small = layer_norm(constant({3}, {0, 1e-3, 2e-3}), ones).value();
   CHECK(small.data()[2] == doctest::Approx(1e-3 / std::sqrt(2e-6 / 3 + 1e-5)).epsilon(1e-14));
+  CHECK(layer_norm(constant({3}, {0, 1, 2}), ones, 0.5).value().data()[2] ==
+        doctest::Approx(1 / std::sqrt(2.0 / 3 + 0.5)).epsilon(1e-14));
+  CHECK(group_norm(constant({4}, {7, 0, 1, 2}), constant({4}, {1, 1, 1, 1}), 2, 0.5).value().data()[3] ==
+        doctest::Approx(0.5 / std::sqrt(0.25 + 0.5)).epsilon(1e-14));
   // float32 must not lose a small variance beside a large mean: it is taken from x - mean, not as E x^2 - (E x)^2.
   const Array<float> y = layer_norm<float>(Array<float>({2}, {4096, 4098}), Array<float>({2}, {1, 1})).value();
   CHECK(y.data()[1] == doctest::Approx(1).epsilon(1e-5));
@@ -45,8 +50,8 @@ TEST_CASE("norm: gradients") {
 }
 
 TEST_CASE("norm: the gate, fused with it, is what the ops compute") {
-  const auto fused = [](const auto& x) { return gated_norm(x[0], x[1], 3, x[2], x[3], x[4]); };
-  const auto composed = [](const auto& x) { return (group_norm(x[0], x[1], 3) + x[2] * x[3]) * silu(x[4]); };
+  const auto fused = [](const auto& x) { return gated_norm(x[0], x[1], 3, x[2], x[3], x[4], 0.5); };
+  const auto composed = [](const auto& x) { return (group_norm(x[0], x[1], 3, 0.5) + x[2] * x[3]) * silu(x[4]); };
   for (const Shape& shape :
        {Shape{2, 5, 6}, {700, 57}, {1, 48}, {0, 6}}) {  // whole vector registers, parts, several chunks
     std::vector<Array<double>> inputs;
@@ -63,6 +68,12 @@ TEST_CASE("norm: the gate, fused with it, is what the ops compute") {
         }) ==
         "gated_norm: x, c and z must have one shape, weight and skip another: x is [2, 6], c is [2, 6], z is [2, 5], "
         "weight is [6], skip is [6]");
+}
+
+TEST_CASE("norm: the gradients of weight and skip are those of chunks of rows, added in order") {
+  constexpr int64_t chunk = 256, rows = 2 * chunk + 40;
+  check_sums_of_chunks("gated_norm", {{rows, 12}, {rows, 12}, {rows, 12}}, {{12}, {12}}, chunk,
+                       [](const auto& x, const auto& w) { return gated_norm(x[0], w[0], 3, w[1], x[1], x[2]); });
 }
 
 TEST_CASE("norm: a NaN spoils its own group and no other") {

@@ -67,6 +67,23 @@ TEST_CASE("optim: AdamW as in PyTorch") {
   check_trajectory<float, AdamW<float>>(AdamWSettings{}, 0.1, kAdamW, 1e-6);
 }
 
+TEST_CASE("optim: AdamW with other settings, as the article writes it") {
+  const AdamWSettings settings = {.beta1 = 0.7, .beta2 = 0.8, .eps = 0.03, .weight_decay = 0.2};
+  Problem<double> problem;
+  AdamW<double> optimizer(problem.parameters(), settings);
+  double p = problem.b.value().item(), m = 0, v = 0;
+  for (int t = 1; t <= 4; ++t) {
+    problem.compute_gradients();
+    const double g = problem.b.grad().item(), lr = 0.1 / t;
+    optimizer.step(lr);
+    m = settings.beta1 * m + (1 - settings.beta1) * g;
+    v = settings.beta2 * v + (1 - settings.beta2) * g * g;
+    const double m_hat = m / (1 - std::pow(settings.beta1, t)), v_hat = v / (1 - std::pow(settings.beta2, t));
+    p -= lr * (m_hat / (std::sqrt(v_hat) + settings.eps) + settings.weight_decay * p);
+    CHECK(problem.b.value().item() == doctest::Approx(p).epsilon(1e-13));
+  }
+}
+
 TEST_CASE("optim: AdamW with clipping and the cosine schedule as in PyTorch") {
   // torch.optim.lr_scheduler.CosineAnnealingLR(AdamW([w, b], lr=0.1, weight_decay=0.01), 5), stepped after the
   // optimizer
@@ -110,6 +127,8 @@ TEST_CASE("optim: AdamW continues bit for bit from its state") {
   AdamW<double>::State bad = of_first.state();
   bad.first_moments[0] = Array<double>({4});
   CHECK(thrown([&] { of_second.restore(bad); }) == "adamw: the moments of w must have its shape [3], they have [4]");
+  std::swap(bad.first_moments, bad.second_moments);
+  CHECK(thrown([&] { of_second.restore(bad); }) == "adamw: the moments of w must have its shape [3], they have [4]");
   bad.first_moments.pop_back();
   CHECK(thrown([&] { of_second.restore(bad); }) == "adamw: 2 moments for 3 parameters");
   bad.steps = -1;
@@ -145,7 +164,9 @@ TEST_CASE("optim: clipping leaves small gradients alone, and shrinks large ones 
   CHECK(kept.data()[0] == 3);  // a copy of a gradient does not change
   CHECK(!problem.idle.grad().defined());
   problem.b.set_grad(Array<double>({1}, {kNaN}));
+  const Array<double> before = problem.w.grad();
   CHECK(std::isnan(clip_grad_norm(problem.parameters(), 1)));
+  CHECK(same_bits(problem.w.grad(), before));  // a NaN stays where it arose
 }
 
 TEST_CASE("optim: schedules") {

@@ -2,7 +2,9 @@
 
 #include "tests/support.h"
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -80,6 +82,35 @@ TEST_CASE("parallel: an exception reaches the caller, and the threads live on") 
   }
 }
 
+TEST_CASE("parallel: of several exceptions the first one reaches the caller") {
+  const KeepThreads keep;
+  set_threads(1);
+  CHECK(thrown([] {
+          parallel_for(5, 1, [](int64_t begin, int64_t) { check(begin < 2, "chunk {} failed", begin); });
+        }) == "chunk 2 failed");
+}
+
+TEST_CASE("parallel: as many threads take part as are set") {
+  const KeepThreads keep;
+  for (const int n : {4, 2, 3, 1}) {
+    set_threads(n);
+    std::atomic<int> begun = 0;
+    parallel_for(n, 1, [&](int64_t, int64_t) {  // no chunk ends before all have begun, each on a thread of its own
+      const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+      for (++begun; begun < n && std::chrono::steady_clock::now() < give_up;) std::this_thread::yield();
+      CHECK(begun == n);
+    });
+    std::mutex mutex;
+    std::set<std::thread::id> ids;
+    parallel_for(20, 1, [&](int64_t, int64_t) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // time for more threads to come, if there are any
+      const std::lock_guard lock(mutex);
+      ids.insert(std::this_thread::get_id());
+    });
+    CHECK(ids.size() <= static_cast<size_t>(n));
+  }
+}
+
 TEST_CASE("parallel: nested calls run on the thread that makes them") {
   const KeepThreads keep;
   set_threads(4);
@@ -109,6 +140,19 @@ TEST_CASE("parallel: several threads may call at once") {
     work();
   }
   CHECK(sum == 3 * 200 * 45);
+}
+
+TEST_CASE("parallel: short jobs, one after another, and each helper late for some") {
+  // A job lives on the stack of parallel_for. That no helper reads it when it is over, only the thread sanitizer sees.
+  const KeepThreads keep;
+  for (const int n : {2, 8, 32}) {
+    set_threads(n);
+    std::array<int64_t, 8> calls = {};
+    for (int repeat = 0; repeat < 10000; ++repeat) {
+      parallel_for(8, 1, [&](int64_t begin, int64_t) { ++calls[static_cast<size_t>(begin)]; });
+    }
+    for (const int64_t count : calls) CHECK(count == 10000);
+  }
 }
 
 TEST_CASE("parallel: what is not allowed") {

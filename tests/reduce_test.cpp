@@ -74,6 +74,14 @@ TEST_CASE("reduce: a sum's rounding error stays small, and a NaN passes on") {
   CHECK(std::isnan(sum(constant({3}, {1, kNaN, 2})).value().item()));
 }
 
+TEST_CASE("reduce: long axes, with others outside and inside") {
+  constexpr int64_t outer = 3, n = 300, inner = 2;
+  const Array<double> x = uniform_array({outer, n, inner}, 1);
+  Array<double> expected({outer, inner});
+  for (int64_t i = 0; i < x.size(); ++i) expected.edit()[i / (n * inner) * inner + i % inner] += x.data()[i];
+  CHECK(relative_error(sum(x, {1}), expected) <= 1e-14);
+}
+
 TEST_CASE("reduce: cumsum") {
   CHECK(values(cumsum(constant({4}, {1, 2, 3, -1}), 0).value()) == Numbers{1, 3, 6, 5});
   CHECK(values(cumsum(counting({2, 3}), 0).value()) == Numbers{0, 1, 2, 3, 5, 7});

@@ -62,12 +62,45 @@ TEST_CASE("softmax: large numbers neither overflow nor vanish") {
   CHECK(values(logits.grad()) == Numbers{-1, 1});
 }
 
+TEST_CASE("softmax: the largest is found wherever it stands, in float too") {
+  constexpr int64_t n = 80;  // several vector registers of any instruction set; another one in part with the last
+  for (int64_t at = 0; at < n + 3; ++at) {
+    Array<double> x = uniform_array({1, n + 3}, 1);
+    x.edit()[at] = 150;  // beside which exp(x) overflows in float
+    Array<double> expected({1, n + 3});
+    for (int64_t i = 0; i < n + 3; ++i) expected.edit()[i] = x.data()[i] - 150;
+    CAPTURE(at);
+    CHECK(relative_error(log_softmax<double>(x).value(), expected) <= 1e-15);
+    CHECK(relative_error(log_softmax<float>(cast<float>(x)).value(), expected) <= 1e-7);
+  }
+}
+
+TEST_CASE("softmax: float's probabilities down to the smallest normal number") {
+  Array<double> x({1, 173});
+  for (int64_t i = 0; i < x.size(); ++i) x.edit()[i] = -0.5 * static_cast<double>(i);
+  const auto logits = Tensor<float>::leaf(cast<float>(x));
+  backward(cross_entropy(logits, Array<int64_t>({1}, {0})));  // the probabilities, and 1 less at the target
+  double total = 0;
+  for (int64_t i = 0; i < x.size(); ++i) total += std::exp(x.data()[i]);
+  for (int64_t i = 1; i < x.size(); ++i) {  // float's spacing at 87 is 8e-6
+    CHECK(std::abs(value_of(logits.grad().data()[i]) * total / std::exp(x.data()[i]) - 1) <= 1e-5);
+  }
+}
+
 TEST_CASE("softmax: a NaN spoils its own row and no other") {
   for (int at = 0; at < 3; ++at) {
     Array<double> x = kLogits;
     x.edit()[3 + at] = kNaN;
     const Array<double> y = log_softmax<double>(x).value();
     for (int64_t i = 0; i < 12; ++i) CHECK(std::isnan(y.data()[i]) == (i / 3 == 1));
+  }
+  constexpr int64_t n = 35;  // vector registers of floats, whole and in part
+  for (int64_t at = 0; at < n; ++at) {
+    Array<float> x({3, n});
+    x.edit()[n + at] = std::numeric_limits<float>::quiet_NaN();
+    const Array<float> y = log_softmax<float>(x).value();
+    CAPTURE(at);
+    for (int64_t i = 0; i < 3 * n; ++i) CHECK(std::isnan(y.data()[i]) == (i / n == 1));
   }
 }
 

@@ -162,8 +162,11 @@ TEST_CASE("tensor: backward releases what the forward pass kept") {
   const Tensor<double> y =
       record<double>("op", kOne, {a}, [kept](const Array<double>& dy, const Want&) -> Grads<double> { return {dy}; });
   CHECK(kept.use_count() == 2);
+  CHECK(a.edge().node.use_count() == 2);
   backward(y);
   CHECK(kept.use_count() == 1);
+  CHECK(a.edge().node.use_count() == 1);
+  CHECK(!y.edge().node->grads[0].defined());
 }
 
 TEST_CASE("tensor: a chain of a million nodes neither forward, backward nor destroyed overflows the stack") {
