@@ -1,4 +1,5 @@
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "apps/options.h"
 #include "data/safetensors.h"
 
@@ -37,10 +38,11 @@ int make_data(const DataFlags& flags) {
   for (const auto& [key, value] : metadata.items()) writer.set_metadata(key, value);
   writer.write(flags.out);
   if (flags.common.json) {
-    fmt::print("{}\n",
-               Json{{"file", flags.out}, {"instances", batch.inputs.dim(0)}, {"tokens", batch.inputs.dim(1)}}.dump());
+    print_out("{}\n",
+              Json{{"file", printable(flags.out)}, {"instances", batch.inputs.dim(0)}, {"tokens", batch.inputs.dim(1)}}
+                  .dump());
   } else if (!flags.common.quiet) {
-    fmt::print("{}: {} instances of {} tokens\n", flags.out, batch.inputs.dim(0), batch.inputs.dim(1));
+    print_out("{}: {} instances of {} tokens\n", printable(flags.out), batch.inputs.dim(0), batch.inputs.dim(1));
   }
   return kDone;
 }
@@ -51,11 +53,10 @@ void add_data_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<DataFlags>();
   CLI::App* command = program.add_subcommand("data", "Write instances of the task to a safetensors file");
   command->add_option("--out", flags->out, "The file to write: inputs and targets, int64")->required();
-  command->add_option("--instances", flags->instances, "How many sequences")->capture_default_str();
+  add_number(*command, "--instances", flags->instances, "How many sequences");
   command->add_option("--split", flags->split, "Targets for training (every next token) or evaluation: train or eval")
       ->capture_default_str();
-  command->add_option("--data-seed", flags->data_seed, "Seed of the stream, NumPy's default_rng")
-      ->capture_default_str();
+  add_number(*command, "--data-seed", flags->data_seed, "Seed of the stream, NumPy's default_rng");
   flags->setting.add_to(*command);
   flags->common.add_to(*command, false);
   command->footer("Example:\n  orthoread data --out recall.safetensors --instances 64 --split eval --setting v80_s512");

@@ -1,4 +1,5 @@
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "apps/environment.h"
 #include "apps/options.h"
 
@@ -15,10 +16,10 @@ void add_info_command(CLI::App& program, int& exit_code) {
     common->apply();
     const Json facts = environment();
     if (common->json) {
-      fmt::print("{}\n", facts.dump(2));
+      print_out("{}\n", facts.dump(2));
     } else {
       for (const auto& [key, value] : facts.items()) {
-        fmt::print("{:<15} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+        print_out("{:<15} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
       }
     }
     exit_code = kDone;

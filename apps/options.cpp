@@ -3,8 +3,6 @@
 #include "core/parallel.h"
 #include "ops/mlstm_lane.h"
 
-#include <charconv>
-
 namespace orthoread {
 namespace {
 
@@ -13,12 +11,9 @@ template <class N>
 std::optional<N> number_in(const std::map<std::string, std::string>& metadata, const char* key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) return std::nullopt;
-  const std::string& text = found->second;
-  N value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  check(error == std::errc() && end == text.data() + text.size(),
-        "checkpoint: the metadata's {} should be a number, it is '{}'", key, text);
-  return value;
+  const std::optional<N> number = number_from<N>(found->second);
+  check(number.has_value(), "checkpoint: the metadata's {} should be a number, it is '{}'", key, found->second);
+  return number;
 }
 
 /// The instruction set of that name; an error if the processor lacks it.
@@ -29,14 +24,14 @@ InstructionSet parse_instruction_set(const std::string& text) {
     if (text == name(set)) return set;
     allowed.emplace_back(name(set));
   }
-  throw Error(fmt::format("--instruction-set: {} {} allowed here, not '{}'", fmt::join(allowed, " and "),
+  throw Error(fmt::format("--instruction-set: {} {} allowed here, not '{}'", fmt::join(allowed, ", "),
                           allowed.size() == 1 ? "is" : "are", text));
 }
 
 }  // namespace
 
 void CommonOptions::add_to(CLI::App& command, bool computes) {
-  command.add_option("--threads", threads, "Threads to use")->default_str("the CPUs this process may use");
+  add_number(command, "--threads", threads, "Threads to use")->default_str("the CPUs this process may use");
   if (computes) {
     command.add_option("--instruction-set", instruction_set, "Of the kernels: baseline, avx2 or avx512")
         ->default_str("ORTHOREAD_ISA, else the best this processor has");
@@ -56,16 +51,16 @@ void SettingOptions::add_to(CLI::App& command) {
   command.add_option("--setting", setting, "Vocabulary and tokens in one word, vV_sS")
       ->default_str("v80_s512")
       ->group(group);
-  command.add_option("--vocab-size", vocab_size, "Tokens in the vocabulary")
+  add_number(command, "--vocab-size", vocab_size, "Tokens in the vocabulary")
       ->default_str(std::to_string(defaults.vocab_size))
       ->group(group);
-  command.add_option("--seq-len", seq_len, "Tokens in a sequence, even")
+  add_number(command, "--seq-len", seq_len, "Tokens in a sequence, even")
       ->default_str(std::to_string(defaults.seq_len))
       ->group(group);
-  command.add_option("--noise-vocab-size", noise_vocab_size, "Tokens of the vocabulary that are noise")
+  add_number(command, "--noise-vocab-size", noise_vocab_size, "Tokens of the vocabulary that are noise")
       ->default_str(std::to_string(defaults.noise_vocab_size))
       ->group(group);
-  command.add_option("--frac-noise", frac_noise, "Share of noise pairs, from 0 to below 1")
+  add_number(command, "--frac-noise", frac_noise, "Share of noise pairs, from 0 to below 1")
       ->default_str("0.8")
       ->group(group);
   command.add_flag("--single-query", single_query, "Ask for one value, at the end")->group(group);
@@ -97,17 +92,13 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("--read", read, "How the memory is read: raw or ns<k>, k from 0 to 10")
       ->capture_default_str()
       ->group(group);
-  command.add_option("--dim", config.dim, "Model width")->capture_default_str()->group(group);
-  command.add_option("--heads", config.heads, "Heads")->capture_default_str()->group(group);
-  command.add_option("--proj-factor", config.proj_factor, "Inner width as a multiple of the model width")
-      ->capture_default_str()
+  add_number(command, "--dim", config.dim, "Model width")->group(group);
+  add_number(command, "--heads", config.heads, "Heads")->group(group);
+  add_number(command, "--proj-factor", config.proj_factor, "Inner width as a multiple of the model width")
       ->group(group);
-  command.add_option("--qkv-block", config.qkv_block, "Block width of the query, key and value projections")
-      ->capture_default_str()
+  add_number(command, "--qkv-block", config.qkv_block, "Block width of the query, key and value projections")
       ->group(group);
-  command.add_option("--conv-kernel", config.conv_kernel, "Tokens that the causal convolution sees")
-      ->capture_default_str()
-      ->group(group);
+  add_number(command, "--conv-kernel", config.conv_kernel, "Tokens that the causal convolution sees")->group(group);
   command.add_option("--memory", memory, "fused, or composed of ops: slow, for comparison")
       ->capture_default_str()
       ->group(group);
@@ -127,16 +118,18 @@ RecallModelConfig ModelOptions::resolve(const RecallSetting& setting) const {
 void TrainingOptions::add_to(CLI::App& command) {
   const auto group = "TRAINING";
   const auto add = [&](const char* flag, auto& value, const char* help) {
-    command.add_option(flag, value, help)->capture_default_str()->group(group);
+    add_number(command, flag, value, help)->group(group);
   };
   add("--steps", defaults.steps, "Training steps");
   add("--batch-size", defaults.batch_size, "Sequences in a batch");
   add("--lr", defaults.lr, "Learning rate, at the start");
-  add("--schedule", schedule, "Of the learning rate: cosine (to 0) or constant");
+  command.add_option("--schedule", schedule, "Of the learning rate: cosine (to 0) or constant")
+      ->capture_default_str()
+      ->group(group);
   add("--weight-decay", defaults.weight_decay, "Decoupled weight decay");
   add("--clip", defaults.clip, "Global gradient norm to clip at");
   add("--seed", defaults.seed, "Seed of the initial values");
-  command.add_option("--data-seed", data_seed, "Seed of the training stream")->default_str("the seed")->group(group);
+  add_number(command, "--data-seed", data_seed, "Seed of the training stream")->default_str("the seed")->group(group);
   add("--eval-every", defaults.eval_every, "Steps between evaluations");
   add("--val-batches", defaults.val_batches, "Batches of an evaluation");
   add("--checkpoint-every", defaults.checkpoint_every, "Steps between checkpoints");

@@ -1,5 +1,7 @@
 #include "apps/progress.h"
 
+#include "apps/console.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -43,7 +45,7 @@ Progress::Progress(std::string what, int64_t first, int64_t total, bool quiet)
       last_(start_) {}
 
 Progress::~Progress() {
-  if (drawn_) fmt::print(stderr, "\n");
+  if (drawn_) log("\n");
 }
 
 std::string Progress::line(int64_t done, const std::string& detail) const {
@@ -66,7 +68,7 @@ void Progress::update(int64_t done, const std::string& detail) {
   if (quiet_ || (done < total_ && now - last_ < (bar_ ? Clock::duration(kRedraw) : Clock::duration(kPlainLine))))
     return;
   last_ = now;
-  fmt::print(stderr, "{}{}{}", bar_ ? "\r\x1b[K" : "", line(done, detail), bar_ ? "" : "\n");
+  log(fmt::format("{}{}{}", bar_ ? "\r\x1b[K" : "", line(done, detail), bar_ ? "" : "\n"));
   drawn_ = bar_;
 }
 
@@ -75,7 +77,7 @@ void Progress::note(const std::string& line) {
 }
 
 void Progress::warn(const std::string& line) {
-  fmt::print(stderr, "{}{}\n", drawn_ ? "\r\x1b[K" : "", line);
+  log(fmt::format("{}{}\n", drawn_ ? "\r\x1b[K" : "", printable(line)));
   drawn_ = false;
 }
 

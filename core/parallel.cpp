@@ -43,7 +43,8 @@ void wait_for_change(const std::atomic<uint32_t>& x, uint32_t old) {
 /// Threads that wait for jobs and join them, one job at a time.
 class Pool {
  public:
-  explicit Pool(int helpers) {
+  Pool() = default;
+  explicit Pool(int helpers) : Pool() {  // which makes it whole: ~Pool ends those that began if one cannot
     for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this](const std::stop_token& end) { serve(end); });
   }
   ~Pool() {
@@ -82,7 +83,6 @@ std::atomic<int> thread_count = std::max(1, static_cast<int>(std::thread::hardwa
 }  // namespace
 
 int threads() { return thread_count; }
-
 void set_threads(int n) {
   check(n >= 1 && n <= 4096, "threads: from 1 to 4096 are allowed, not {}", n);
   const std::lock_guard lock(pool_mutex);

@@ -6,11 +6,16 @@
 
 #include <cblas.h>
 
+#include <cstdlib>
+
 namespace orthoread {
 namespace {
 
 /// OpenBLAS must not start threads of its own: they would fight ours, and change the bits of a result with their
-/// number.
+/// number. It starts them before main(), so a static OpenBLAS is told earlier still, and has none; one that is shared
+/// has them, idle, after pin_blas_to_one_thread.
+[[gnu::constructor(101)]] void forbid_blas_threads() { setenv("OPENBLAS_NUM_THREADS", "1", 1); }
+
 void pin_blas_to_one_thread() {
   static const bool pinned = [] { return openblas_set_num_threads(1), true; }();
   static_cast<void>(pinned);

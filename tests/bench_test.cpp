@@ -17,8 +17,6 @@ double number_in(const std::string& json, const std::string& key) {
   return std::strtod(json.c_str() + at + start.size(), nullptr);
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// The document of a benchmark, after the checks that all of them share.
 std::string measured(const std::string& what) {
   CAPTURE(what);

@@ -11,8 +11,6 @@
 namespace orthoread {
 namespace {
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 void check_refused(const std::string& arguments, const std::string& message) {
   const ProgramResult result = run_shell("orthoread gradcheck " + arguments);
   CAPTURE(arguments);

@@ -2,12 +2,30 @@
 
 #include "data/files.h"
 
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace orthoread {
+
+const std::string kSmallTask = "--vocab-size 24 --seq-len 32 --noise-vocab-size 8 --frac-noise 0.5";
+const std::string kSmallRun = kSmallTask +
+                              " --dim 16 --batch-size 4 --steps 40 --lr 0.01 --read ns1 --eval-every 10"
+                              " --val-batches 2 --checkpoint-every 7 --quiet";
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+void check_refused(const std::string& command, int exit_code, const std::string& message) {
+  CAPTURE(command);
+  const ProgramResult result = run_shell(command);
+  CHECK(result.exit_code == exit_code);
+  CHECK_MESSAGE(contains(result.err, message), result.err);
+  CHECK_MESSAGE(std::count(result.err.begin(), result.err.end(), '\n') == 1, result.err);
+  CHECK(result.out.empty());
+}
 
 TemporaryFolder::TemporaryFolder() {
   std::string name = std::filesystem::temp_directory_path() / "orthoread-test-XXXXXX";

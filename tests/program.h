@@ -15,6 +15,14 @@ struct ProgramResult {
 /// Runs a shell command line in which "orthoread" is the program under test.
 ProgramResult run_shell(const std::string& command);
 
+bool contains(const std::string& text, const std::string& part);
+
+/// Exit code, and one line on stderr that contains the text; nothing on stdout.
+void check_refused(const std::string& command, int exit_code, const std::string& message);
+
+// Flags of a run of a second: 40 steps of a small model.
+extern const std::string kSmallTask, kSmallRun;
+
 /// A new, empty folder, removed at the end of the test.
 class TemporaryFolder {
  public:

@@ -1,6 +1,7 @@
 #include "apps/bench/measure.h"
 #include "apps/bench/memory.h"
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "apps/environment.h"
 #include "apps/options.h"
 #include "apps/progress.h"
@@ -21,7 +22,7 @@ struct BenchOptions {
   std::string dtype = "float32";
 
   void add_to(CLI::App& command, bool with_dtype) {
-    command.add_option("--repeats", repeats, "Timed runs, after a warm-up")->capture_default_str();
+    add_number(command, "--repeats", repeats, "Timed runs, after a warm-up");
     if (with_dtype) command.add_option("--dtype", dtype, "float32 or float64")->capture_default_str();
     common.add_to(command);
   }
@@ -71,7 +72,7 @@ void print_findings(const Json& what, const std::vector<Row>& rows, double gemm,
     document["gemm_gflop_per_s"] = gemm / 1e9;
     document["peak_mib"] = peak;
     document.update(machine);
-    fmt::print("{}\n", document.dump(2));
+    print_out("{}\n", document.dump(2));
     return;
   }
   const auto text = [](const Json& value) {
@@ -79,19 +80,19 @@ void print_findings(const Json& what, const std::vector<Row>& rows, double gemm,
            : value.is_number_float() ? fmt::format("{:.1f}", value.get<double>())
                                      : value.dump();
   };
-  for (const auto& [key, value] : what.items()) fmt::print("{:<16} {}\n", key, text(value));
+  for (const auto& [key, value] : what.items()) print_out("{:<16} {}\n", key, text(value));
   for (const char* key : {"processor", "threads", "instruction_set", "blas"})
-    fmt::print("{:<16} {}\n", key, text(machine[key]));
-  fmt::print("{:<16} {:.0f} MiB\n\n", "peak memory", peak);
+    print_out("{:<16} {}\n", key, text(machine[key]));
+  print_out("{:<16} {:.0f} MiB\n\n", "peak memory", peak);
   const bool parts = rows.back().parts > 0;
-  fmt::print("{:<10}{:>13}{:>13}{}{:>10}{:>9}\n", "", "median", "minimum", parts ? "   a token and head" : "",
-             "GFLOP/s", "of gemm");
+  print_out("{:<10}{:>13}{:>13}{}{:>10}{:>9}\n", "", "median", "minimum", parts ? "   a token and head" : "", "GFLOP/s",
+            "of gemm");
   for (const Row& row : rows) {
-    fmt::print("{:<10}{:>10.4g} ms{:>10.4g} ms{}{:>10.1f}{:>8.0f}%\n", row.name, row.timing.median() * 1e3,
-               row.timing.minimum() * 1e3, parts ? fmt::format("{:>16.2f} us", row.us_a_part()) : "", row.rate() / 1e9,
-               100 * row.rate() / gemm);
+    print_out("{:<10}{:>10.4g} ms{:>10.4g} ms{}{:>10.1f}{:>8.0f}%\n", row.name, row.timing.median() * 1e3,
+              row.timing.minimum() * 1e3, parts ? fmt::format("{:>16.2f} us", row.us_a_part()) : "", row.rate() / 1e9,
+              100 * row.rate() / gemm);
   }
-  if (parts) fmt::print("\na token and head: on one of the {} threads\n", threads());
+  if (parts) print_out("\na token and head: on one of the {} threads\n", threads());
 }
 
 template <Real T>
@@ -256,16 +257,16 @@ void add_bench_command(CLI::App& program, int& exit_code) {
 
   const auto step = std::make_shared<StepBench>();
   CLI::App* command = add_bench(*group, "step", "A whole training step", step, exit_code);
-  command->add_option("--batch-size", step->batch_size, "Sequences in a batch")->capture_default_str();
+  add_number(*command, "--batch-size", step->batch_size, "Sequences in a batch");
   step->setting.add_to(*command);
   step->model.add_to(*command);
   step->options.add_to(*command, false);  // MODEL has a --dtype
 
   const auto scan = std::make_shared<ScanBench>();
   command = add_bench(*group, "scan", "The memory alone, forward and backward", scan, exit_code);
-  command->add_option("--width", scan->width, "Width of a head")->capture_default_str();
-  command->add_option("--tokens", scan->tokens, "Tokens in a sequence")->capture_default_str();
-  command->add_option("--lanes", scan->lanes, "Sequences times heads")->capture_default_str();
+  add_number(*command, "--width", scan->width, "Width of a head");
+  add_number(*command, "--tokens", scan->tokens, "Tokens in a sequence");
+  add_number(*command, "--lanes", scan->lanes, "Sequences times heads");
   command->add_option("--read", scan->read, "raw or ns<k>, k from 0 to 10")->capture_default_str();
   command->add_flag("--worst-case", scan->worst_case, "Two keys and values in turn: reads that take longest");
   scan->options.add_to(*command, true);

@@ -1,4 +1,5 @@
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "apps/gradcheck/gain.h"
 #include "apps/gradcheck/targets.h"
 #include "apps/options.h"
@@ -134,7 +135,7 @@ struct Gradcheck {
     const GainTable table({0.7, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-6, 0}, {0, 1, 2, 3, 5, 8, 10}, step,
                           one.seed);
     if (!common.json) {
-      fmt::print("{}", table.text());
+      print_out("{}", table.text());
       return kDone;
     }
     Json rows = Json::array();
@@ -150,7 +151,7 @@ struct Gradcheck {
       for (size_t j = 0; j < table.steps.size(); ++j) line(fmt::format("ns{}", table.steps[j]), table.gains[i][j]);
       line("polar", polar_gain(s));
     }
-    fmt::print("{}\n", Json{{"gains", rows}, {"polynomial", one.polynomial}}.dump(2));
+    print_out("{}\n", Json{{"gains", rows}, {"polynomial", one.polynomial}}.dump(2));
     return kDone;
   }
 
@@ -164,9 +165,9 @@ struct Gradcheck {
       Json document = to_json(report);
       document["seed"] = one.seed;
       document["passed"] = report.passed();
-      fmt::print("{}\n", document.dump(2));
+      print_out("{}\n", document.dump(2));
     } else {
-      fmt::print("{}", to_text(report));
+      print_out("{}", to_text(report));
     }
     return report.passed() ? kDone : kFailed;
   }
@@ -204,29 +205,28 @@ struct Gradcheck {
       progress.update(++done, group.target + " " + group.name);
     }
     if (common.json) {
-      fmt::print("{}\n", Json{{"passed", failed == 0},
-                              {"checks", checks},
-                              {"failed", failed},
-                              {"seed", one.seed},
-                              {"rows", rows},
-                              {"failures", failures}}
-                             .dump(2));
+      print_out("{}\n", Json{{"passed", failed == 0},
+                             {"checks", checks},
+                             {"failed", failed},
+                             {"seed", one.seed},
+                             {"rows", rows},
+                             {"failures", failures}}
+                            .dump(2));
     } else {
-      fmt::print("\n");
+      print_out("\n");
       constexpr size_t kMostLines = 20;
       for (size_t i = 0; i < std::min(failures.size(), kMostLines); ++i)
-        fmt::print("{}\n", failures[i].get<std::string>());
-      if (failures.size() > kMostLines)
-        fmt::print("… and {} more: --json has them all\n", failures.size() - kMostLines);
-      fmt::print("{} of {} checks right\n", checks - failed, checks);
+        print_out("{}\n", failures[i].get<std::string>());
+      if (failures.size() > kMostLines) print_out("… and {} more: --json has them all\n", failures.size() - kMostLines);
+      print_out("{} of {} checks right\n", checks - failed, checks);
     }
     return failed == 0 ? kDone : kFailed;
   }
 
   static void print_heading() {
-    fmt::print("{:<18}{:<30}{:>7}", "worst errors", "", "right");
-    for (const auto& [title, way] : kColumns) fmt::print("{:>10}", title);
-    fmt::print("\n");
+    print_out("{:<18}{:<30}{:>7}", "worst errors", "", "right");
+    for (const auto& [title, way] : kColumns) print_out("{:>10}", title);
+    print_out("\n");
   }
 
   /// A row, and before it what is allowed where that is not what was printed last.
@@ -243,9 +243,9 @@ struct Gradcheck {
                 : in_roundings ? fmt::format("{:>10.1f}", at->second.worst)
                                : fmt::format("{:>10.1e}", at->second.worst);
     }
-    if (limits != allowed) fmt::print("{:<55}{}\n", "allowed", limits);
+    if (limits != allowed) print_out("{:<55}{}\n", "allowed", limits);
     allowed = limits;
-    fmt::print("{:<18}{:<30}{:>7}{}\n", group.target, group.name, right, errors);
+    print_out("{:<18}{:<30}{:>7}{}\n", group.target, group.name, right, errors);
     std::fflush(stdout);
   }
 };
@@ -259,21 +259,19 @@ void add_gradcheck_command(CLI::App& program, int& exit_code) {
   std::vector<std::string> targets = check_targets();
   command->add_option("TARGET", check->targets, fmt::format("{}, or gain", fmt::join(targets, ", ")))
       ->default_str("all but gain");
-  command->add_option("--seed", check->one.seed, "Of inputs, cotangents and directions")->capture_default_str();
-  command->add_option("--ns-steps", check->ns_steps, "Newton-Schulz steps, 0 to 10")->default_str("5");
+  add_number(*command, "--seed", check->one.seed, "Of inputs, cotangents and directions");
+  add_number(*command, "--ns-steps", check->ns_steps, "Newton-Schulz steps, 0 to 10")->default_str("5");
   command->add_option("--polynomial", check->one.polynomial, "Of newton_schulz and gain: cubic or quintic")
       ->capture_default_str();
   command->add_option("--read", check->one.read, "Of read and model: raw or ns<k>")->capture_default_str();
-  command->add_option("--alpha", check->one.alpha, "Of read: share of the orthogonalized memory")
-      ->capture_default_str();
+  add_number(*command, "--alpha", check->one.alpha, "Of read: share of the orthogonalized memory");
   command->add_flag("--group-norm", check->one.normed, "Of read: after the group norm");
-  command->add_option("--width", check->one.width, "Of the matrix, or of a head: 1 to 64")->capture_default_str();
-  command->add_option("--rank", check->one.rank, "Of the matrix, or of the memory's keys")->default_str("the width");
-  command->add_option("--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16")
-      ->capture_default_str();
-  command->add_option("--scale", check->one.scale, "Largest singular value")->capture_default_str();
-  command->add_option("--tokens", check->one.tokens, "Of each sequence of read: 1 to 1024")->capture_default_str();
-  command->add_option("--sequences", check->one.sequences, "Of read: 1 to 16")->capture_default_str();
+  add_number(*command, "--width", check->one.width, "Of the matrix, or of a head: 1 to 64");
+  add_number(*command, "--rank", check->one.rank, "Of the matrix, or of the memory's keys")->default_str("the width");
+  add_number(*command, "--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16");
+  add_number(*command, "--scale", check->one.scale, "Largest singular value");
+  add_number(*command, "--tokens", check->one.tokens, "Of each sequence of read: 1 to 1024");
+  add_number(*command, "--sequences", check->one.sequences, "Of read: 1 to 16");
   command->add_flag("--masked", check->one.masked, "Of read: two tokens of three are wanted");
   command->add_option("--out", check->out, "Of gain: an .svg or .png to plot");
   check->common.add_to(*command);

@@ -1,4 +1,5 @@
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "apps/options.h"
 #include "apps/train/checkpoint.h"
 #include "apps/train/trainer.h"
@@ -39,12 +40,12 @@ int run_eval(const EvalFlags& flags) {
   const auto [loss, accuracy] = single ? evaluate_file<float>(file, config, batches, flags.stream)
                                        : evaluate_file<double>(file, config, batches, flags.stream);
   if (flags.common.json) {
-    fmt::print(
+    print_out(
         "{}\n",
         Json{{"val_loss", loss}, {"val_accuracy", accuracy}, {"read", config.read.name()}, {"batches", flags.batches}}
             .dump());
   } else {
-    fmt::print("accuracy {:.4f}\nloss     {:.4f}\nread     {}\n", accuracy, loss, config.read.name());
+    print_out("accuracy {:.4f}\nloss     {:.4f}\nread     {}\n", accuracy, loss, config.read.name());
   }
   return kDone;
 }
@@ -57,10 +58,10 @@ void add_eval_command(CLI::App& program, int& exit_code) {
   command->add_option("--checkpoint", flags->checkpoint, "A safetensors file with the published names")->required();
   command->add_option("--read", flags->read, "raw or ns<k>, k from 0 to 10")
       ->default_str("what the checkpoint was trained with");
-  command->add_option("--data-seed", flags->data_seed, "Seed of the stream; a run's own set is 10000 + its data seed")
+  add_number(*command, "--data-seed", flags->data_seed, "Seed of the stream; a run's own set is 10000 + its data seed")
       ->capture_default_str();
-  command->add_option("--batches", flags->batches, "Batches")->capture_default_str();
-  command->add_option("--batch-size", flags->batch_size, "Sequences in a batch")->capture_default_str();
+  add_number(*command, "--batches", flags->batches, "Batches");
+  add_number(*command, "--batch-size", flags->batch_size, "Sequences in a batch");
   command->add_flag("--stream", flags->stream, "Token by token, with a memory of constant size");
   flags->setting.add_to(*command);
   flags->common.add_to(*command);

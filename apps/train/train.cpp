@@ -1,4 +1,5 @@
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "apps/environment.h"
 #include "apps/options.h"
 #include "apps/progress.h"
@@ -18,7 +19,8 @@ struct TrainFlags {
   SettingOptions setting;
   ModelOptions model;
   TrainingOptions training;
-  std::string out, init;
+  std::string out;
+  std::optional<std::string> init;
   bool resume = false, keep_checkpoints = false;
 
   TrainConfig config() const {
@@ -29,7 +31,7 @@ struct TrainFlags {
     config.schedule = parse_schedule(training.schedule);
     config.data_seed = training.data_seed.value_or(config.seed);
     config.validate();
-    if (!init.empty()) config.set_init(init);
+    if (init) config.set_init(*init);
     return config;
   }
 };
@@ -67,19 +69,19 @@ Json summarize(const std::vector<Json>& evaluations, bool diverged) {
 
 void print_result(const Json& result, const CommonOptions& common) {
   if (common.json) {
-    fmt::print("{}\n", result.dump());
+    print_out("{}\n", result.dump());
     return;
   }
   for (const auto& [key, value] : result.items()) {
-    const std::string text = value.is_string()         ? value.get<std::string>()
+    const std::string text = value.is_string()         ? printable(value.get<std::string>())
                              : value.is_number_float() ? fmt::format("{:.4f}", value.get<double>())
                              : value.is_null()         ? "none"
                                                        : value.dump();
-    fmt::print("{:<20} {}\n", key, text);
+    print_out("{:<20} {}\n", key, text);
   }
 }
 
-void say(const std::string& line) { fmt::print(stderr, "orthoread: {}\n", line); }
+void say(const std::string& line) { log(fmt::format("orthoread: {}\n", printable(line))); }
 
 /// The set of that name, if this processor has it.
 std::optional<InstructionSet> available(const std::string& text) {

@@ -1,5 +1,6 @@
 #include "apps/train/train_config.h"
 
+#include "apps/console.h"
 #include "data/checksum.h"
 #include "data/files.h"
 
@@ -25,6 +26,7 @@ void TrainConfig::validate() const {
   check(weight_decay >= 0 && std::isfinite(weight_decay), "--weight-decay: a number from 0 is allowed, not {}",
         weight_decay);
   constexpr uint64_t kLargestSeed = uint64_t{1} << 62;
+  check(seed <= kLargestSeed, "--seed: from 0 to {} is allowed, not {}", kLargestSeed, seed);
   check(data_seed <= kLargestSeed, "--data-seed: from 0 to {} is allowed, not {}", kLargestSeed, data_seed);
 }
 
@@ -63,7 +65,7 @@ Json TrainConfig::to_json() const {
           {"data_seed", data_seed},
           {"eval_every", eval_every},
           {"val_batches", val_batches},
-          {"init", init},
+          {"init", printable(init)},
           {"init_sha256", init_sha256}};
 }
 

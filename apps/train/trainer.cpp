@@ -67,6 +67,14 @@ std::vector<RecallBatch> validation_batches(const RecallSetting& setting, uint64
   NoisyRecall stream(setting, seed);
   std::vector<RecallBatch> batches;
   for (int64_t i = 0; i < count; ++i) batches.push_back(stream.next_batch(batch_size, Split::kEval));
+  const bool asked = std::any_of(batches.begin(), batches.end(), [](const RecallBatch& batch) {
+    const Array<int64_t>& targets = batch.targets;
+    return std::any_of(targets.data(), targets.data() + targets.size(), [](int64_t t) { return t != kIgnored; });
+  });
+  check(asked,
+        "the validation set of {} batches of {} sequences of {} tokens has no query; more or longer sequences or "
+        "less noise have some",
+        count, batch_size, setting.seq_len);
   return batches;
 }
 
