@@ -153,10 +153,10 @@ struct ApartRows {
   T *w, *q, *a, *b, *c;
 };
 
-/// What w's direction has in <dG, G> + dy.y / 2, and kappa.
+/// What w's direction has in <dG, G> + dy.y / 2, in dy, and kappa.
 template <typename T>
 struct ApartScalars {
-  T radial, kappa;
+  T radial, along, kappa;
 };
 
 /// T_j y' and T_j t', from the rows for j = 0. none: room for a vector of 0.
@@ -235,7 +235,7 @@ ApartScalars<T> sum_series_both_ways_apart(W width, const LanePlan<T>& plan, con
   scale(width, T(1) / s.rho2, rows.c, rows.c);
 
   pair_rows(width, s, b, t, rows);
-  return {p_slope / T(2), split.kappa};
+  return {p_slope / T(2), g * delta, split.kappa};
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

@@ -10,8 +10,10 @@
 //   df = <dC, C_{t-1}> + dn.n_{t-1} + 2 f <dA, A_{t-1}> + 2 i u.dA v
 //   di = k.dC v + dn.k + 2 f u.dA v + 2 i (k.k) v.dA v
 //   m_t = max(lf + m_{t-1}, ig): with f = exp(lf + m_{t-1} - m_t) and i = exp(ig - m_t), dm_t -= f df + i di.
-// A is a function of C, so where A was made afresh, at a chunk's start or by a doubtful token, the same number reaches
-// C through the recurrence: dA is passed on as if A had always been carried.
+// A is a function of C, so where A was made afresh at a chunk's start, the same number reaches C through the
+// recurrence: dA is passed on as if A had always been carried. But where a token cancels what was stored, A_t is small
+// beside its terms, and so is what dA_t comes to beside what it would give each of them: there dC_t += C_t (dA_t +
+// dA_t^T).
 #pragma once
 
 #include "ops/lane/forward.h"
@@ -53,13 +55,20 @@ void denominator_backward(W width, const Token<T>& token, const Memory<T>& memor
   }
 }
 
-/// The read: from dh to dy (the cotangent of C_t^T q), the denominator's and dA. Where an eigenvalue was taken out,
-/// true is returned, and dC_t has the outer products of rows.apart instead of q dy^T. `saved` is what the forward has
-/// saved of the token.
+/// Whether an eigenvalue was taken out of the read: then dC_t has the outer products of rows.apart instead of q dy^T,
+/// and w.dy is `along`.
+template <typename T>
+struct Reading {
+  bool apart = false;
+  Wide<T> along = Wide<T>(0);
+};
+
+/// The read: from dh to dy (the cotangent of C_t^T q), the denominator's and dA. `saved` is what the forward has saved
+/// of the token.
 template <typename T, class W>
-bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Token<T>& token,
-                   const Memory<T>& memory, const Change<T>& change, const T* saved, const T* dh, T* dq,
-                   MemoryCotangent<T>& d, const BackwardRows<T>& rows) {
+Reading<T> read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const Token<T>& token,
+                         const Memory<T>& memory, const Change<T>& change, const T* saved, const T* dh, T* dq,
+                         MemoryCotangent<T>& d, const BackwardRows<T>& rows) {
   const Denominator<T> den = denominator(width, token, memory);
   const T over = T(1) / den.value;
   T* dr = rows.dr;
@@ -68,19 +77,20 @@ bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
   if (!plan.orthogonalized) {
     scale(width, T(1), dr, rows.dy);
     denominator_backward(width, token, memory, den, dot(width, dr, change.y), dq, d);
-    return false;
+    return {};
   }
   const Leading<T> leading = leading_at(width.value, saved);
   Scaling<T> s = scaling(memory);
   set_series(plan, leading.mu, leading.rung, s);
-  const bool apart = s.leading > T(0);
+  Reading<T> reading{s.leading > T(0)};
   const T over_rho = T(1) / sqrt(s.rho2), raw = T(1) - plan.alpha;
   scale(width, plan.alpha, dr, rows.t);
   Wide<T> radial = Wide<T>(0);  // of <dG, G> + dy.y / 2, what the pairs and y below do not see
-  if (apart) {
+  if (reading.apart) {
     const ApartScalars<T> of_w = sum_series_both_ways_apart<T>(width, plan, s, leading, token.q, memory.C, memory.A,
                                                                rows.b, rows.t, rows.dy, rows.apart);
     radial = Wide<T>(of_w.radial);
+    reading.along = Wide<T>(over_rho * of_w.along) + Wide<T>(raw) * wide_dot<T>(width, rows.apart.w, dr);
     scale(width, T(1), leading.y, rows.y);
     add(width, raw * of_w.kappa, dr, rows.apart.b);
   } else {
@@ -89,10 +99,10 @@ bool read_backward(W width, const LanePlan<T>& plan, const LaneShape& shape, con
   }
   const T through = plan.alpha * dot(width, dr, rows.b) + raw * dot(width, dr, change.y);
   denominator_backward(width, token, memory, den, through, dq, d);
-  add_gram_cotangent(width, s, s.series.terms - (apart ? 0 : 1), radial, memory.A, rows.y, rows.dy, rows.b, rows.t,
-                     d.A);
+  add_gram_cotangent(width, s, s.series.terms - (reading.apart ? 0 : 1), radial, memory.A, rows.y, rows.dy, rows.b,
+                     rows.t, d.A);
   combine(width, over_rho, rows.dy, raw, dr, rows.dy);
-  return apart;
+  return reading;
 }
 
 /// df, di and the gradients of k and v, as far as a part of the memory gives them.
@@ -100,6 +110,26 @@ template <typename T>
 struct GateCotangent {
   Wide<T> f, i;
 };
+
+/// Through A_t = C_t^T C_t, where A was made so: all of dA goes to dC, which is then not one token behind.
+template <typename T, class W>
+void gram_to_memory(W width, const LanePlan<T>& plan, const T* C, MemoryCotangent<T>& d, const BackwardRows<T>& rows) {
+  T *from_rows = rows.Zv, *from_columns = rows.Zu;
+  for (int i = 0; i < width.value; ++i) {
+    const T* row = C + i * width.value;
+    T* to = d.C + i * width.value;
+    combine(width, d.decay, to, d.k[i], d.du, to);
+    add(width, T(2) * d.A.shift, row, to);
+    if (!plan.gram) continue;
+    sum_rows<T, 1>(width, d.A.Z, {row}, [&](int, int column, Pack<T> x) { store(from_rows + column, x); });
+    dot_rows(width, static_cast<const T*>(d.A.Z), row, from_columns);
+    add(width, d.A.decay, from_rows, to);
+    add(width, d.A.decay, from_columns, to);
+  }
+  d.decay = T(1);
+  zero(width, d.du);
+  d.A.decay = d.A.shift = T(0);
+}
 
 /// Through A_t = f^2 A_{t-1} + ...; sets du.
 template <typename T, class W>
@@ -143,7 +173,7 @@ void gram_backward(W width, const LanePlan<T>& plan, const Token<T>& token, cons
 /// Through C_t and n_t. dy is what the read gave for C_t^T q, d.du what A gave for u; both are used up here.
 template <typename T, class W>
 void matrix_backward(W width, const LanePlan<T>& plan, const Token<T>& token, const Memory<T>& before,
-                     const Change<T>& change, bool apart, const T* dy, const T* du, T* dq, T* dk, T* dv,
+                     const Change<T>& change, const Reading<T>& read, const T* dy, const T* du, T* dq, T* dk, T* dv,
                      MemoryCotangent<T>& d, GateCotangent<T>& gate, const BackwardRows<T>& rows) {
   const T f = change.forget, i = change.input;
   T* dC = d.C;
@@ -164,14 +194,17 @@ void matrix_backward(W width, const LanePlan<T>& plan, const Token<T>& token, co
         [&](int, int column, Pack<T> x) { store(rows.Ck + column, x); });
   };
   const ApartRows<T>& r = rows.apart;
-  const Wide<T> dC_C = apart ? complete.template operator()<4>({token.k, d.k, r.q, r.a, r.c}, {d.du, dy, r.b, r.w})
+  const Wide<T> dC_C = read.apart ? complete.template operator()<4>({token.k, d.k, r.q, r.a, r.c}, {d.du, dy, r.b, r.w})
                        : plan.orthogonalized ? complete.template operator()<2>({token.k, d.k, token.q}, {d.du, dy})
                                              : complete.template operator()<1>({token.k, token.q}, {dy});
   dot_rows(width, static_cast<const T*>(dC), token.v, rows.Cv);
   dot_rows(width, C, dy, rows.C_dy);
 
-  add(width, f, rows.C_dy, dq);  // C_t dy = f C_{t-1} dy + i k (v.dy)
-  add(width, i * dot(width, token.v, dy), token.k, dq);
+  combine(width, f, rows.C_dy, i * dot(width, token.v, dy), token.k, rows.C_dy);  // C_t dy
+  if (read.apart)
+    add(width, static_cast<T>(read.along - wide_dot<T>(width, r.a, rows.C_dy) / wide_dot<T>(width, r.a, r.a)), r.a,
+        rows.C_dy);
+  add(width, T(1), rows.C_dy, dq);
   add(width, i, rows.Cv, dk);
   add(width, i, d.n, dk);
   if (plan.orthogonalized) {  // else du is 0
@@ -250,15 +283,16 @@ void backward(W width, const LanePlan<T>& plan, const LaneShape& shape, const La
       zero(width, dq);
       zero(width, dk);
       zero(width, dv);
-      bool apart = false;
+      Reading<T> read;
       if (x.wanted && !x.wanted[start + t])
         zero(width, rows.dy);
       else
-        apart = read_backward(width, plan, shape, token, memory[t + 1], change[t],
-                              leading + (start + t) * leading_numbers(d), dh + at, dq, past, rows);
+        read = read_backward(width, plan, shape, token, memory[t + 1], change[t],
+                             leading + (start + t) * leading_numbers(d), dh + at, dq, past, rows);
       GateCotangent<T> gate{Wide<T>(0), Wide<T>(0)};
+      if (plan.orthogonalized && change[t].afresh) gram_to_memory(width, plan, memory[t + 1].C, past, rows);
       if (plan.orthogonalized) gram_backward(width, plan, token, memory[t], change[t], dk, dv, du, past.A, gate, rows);
-      matrix_backward(width, plan, token, memory[t], change[t], apart, rows.dy, du, dq, dk, dv, past, gate, rows);
+      matrix_backward(width, plan, token, memory[t], change[t], read, rows.dy, du, dq, dk, dv, past, gate, rows);
 
       const Wide<T> df = gate.f * Wide<T>(change[t].forget);  // df and di of the exponents
       const Wide<T> di = gate.i * Wide<T>(change[t].input);

@@ -29,10 +29,11 @@
 namespace orthoread::ORTHOREAD_ISA {
 
 /// When the largest eigenvalue is taken out: if the bound on all eigenvalues exceeds the first, as below the series is
-/// short anyway; if fewer terms, of four passes over a matrix each, one forward and three backward, save more passes
-/// than all else costs; and if mu is so far beyond the others' series that 1 / (mu - x) is smooth there (apart.h).
+/// short anyway; if fewer terms, of four passes over a matrix each, one forward and three backward, save nearly the 18
+/// passes that all else costs, as what is left then has smaller rounding errors; and if mu is so far beyond the others'
+/// series that 1 / (mu - x) is smooth there (apart.h).
 inline constexpr double kApartFrom = 0.3;
-inline constexpr int kApartPasses = 18;
+inline constexpr int kApartPasses = 8;
 inline constexpr double kApartGap = 1.05;
 
 /// What is known of G's eigenvalues: how many there are, tr G, tr G^2, tr G^3, and how far off rounding may have put

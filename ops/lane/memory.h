@@ -7,8 +7,9 @@
 // which costs O(d^2) where the product C^T C costs O(d^3). The carried A gathers rounding errors the product does not
 // have: each token adds about eps (f^2 trace A_{t-1} + 2 |p| |v|), and old errors fade with f^2. `doubt` adds these up,
 // in units of eps. A is made afresh from C at every chunk's start, where reads are too far apart for carrying to pay,
-// and in the rare case that a token cancels what was stored, so that doubt grows large against trace A. Then y = C^T q
-// is made afresh, too: it comes from C_{t-1}, and its rounding errors are as large as what was cancelled.
+// where doubt has grown large against trace A, and in the rare case that a token cancels what was stored, so that A_t
+// is small beside its terms. Then y = C^T q is made afresh, too: it comes from C_{t-1}, and its rounding errors are as
+// large as what was cancelled.
 //
 // The read also wants tr A^2 and tr A^3, which bound A's eigenvalues (leading.h). The first is the sum of A's squared
 // entries; the second is carried, with B = p v^T + v p^T, whose eigenvalues are p.v +- |p| |v|, and A for A_{t-1}:
@@ -25,6 +26,7 @@
 namespace orthoread::ORTHOREAD_ISA {
 
 inline constexpr double kDoubtLimit = 64;  // a chunk of plain growth stays under it
+inline constexpr double kCancelLimit = 4;  // of A_t's terms against trace A_t: 2 at most where a token cancels nothing
 
 /// Tokens between checkpoints. Backward holds C and A for each token of one chunk: this many fit the second-level
 /// cache.
@@ -74,6 +76,7 @@ struct Change {
   T *u, *y, *p;  // C_{t-1}^T k, C_t^T q, and p above
   T *Ap, *Av;    // A_{t-1} p and A_{t-1} v, where A is measured
   T forget, input, kk;
+  bool afresh = false;  // A_t was made from C_t, as carrying it would have cost its digits, or doubt has overflowed
 };
 
 template <typename T>
@@ -157,9 +160,10 @@ void rebuild_gram(W width, Gram gram, Memory<T>& memory) {
   memory.current = true;
 }
 
-/// A_t from A_{t-1}; before and after may be the same. Without `matrix` only the trace is wanted.
+/// A_t from A_{t-1}, and whether it had better be made afresh; before and after may be the same. Without `matrix` only
+/// the trace is wanted.
 template <typename T, class W>
-void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& before, Memory<T>& after, Gram gram,
+void carry_gram(W width, const T* v, Change<T>& change, const Memory<T>& before, Memory<T>& after, Gram gram,
                 bool matrix) {
   const T ff = change.forget * change.forget;
   combine(width, change.forget * change.input, change.u, change.input * change.input * change.kk / T(2), v, change.p);
@@ -168,6 +172,7 @@ void carry_gram(W width, const T* v, const Change<T>& change, const Memory<T>& b
   const T size = ff * before.trace + T(2) * sqrt(pp * vv);
   after.doubt = ff * before.doubt + size;
   after.trace = ff * before.trace + T(2) * pv;
+  change.afresh = !(size <= T(kCancelLimit) * after.trace && after.doubt <= T(kDoubtLimit) * after.trace);
   if (!matrix) return;
   const T* A = before.A;
   T* to = after.A;
@@ -232,7 +237,7 @@ void write_token(W width, const LanePlan<T>& plan, const Token<T>& token, Gram g
   after.current = gram != Gram::none;
   if (!after.current) return;
   carry_gram(width, token.v, change, before, after, gram, plan.gram);
-  if (!(after.doubt <= T(kDoubtLimit) * after.trace)) {  // or where doubt overflows
+  if (change.afresh) {
     rebuild_gram(width, gram, after);
     sum_rows<T, 1>(width, after.C, {token.q}, [&](int, int column, Pack<T> x) { store(change.y + column, x); });
   }
