@@ -59,6 +59,7 @@ struct Kind {
   const char* name;
   std::function<void(Inputs<double>&)> make;
   bool lasting = false;  // compared in wide heads and long sequences too
+  double limit = 2;      // of the errors in float, in units of the composed form's
 };
 
 const std::vector<Kind> kKinds = {
@@ -79,8 +80,8 @@ const std::vector<Kind> kKinds = {
        for (const size_t input : {key, value})
          edit(x, input, [](auto, auto, int64_t c) { return std::sin(double(1 + 7 * c)); });
      }},
-    {"every second token takes back what the one before has stored: C^T C cancels",
-     [](auto& x) { take_back(x, 1e-3); }},
+    {"every second token takes back what the one before has stored: C^T C cancels", [](auto& x) { take_back(x, 1e-3); },
+     true},
     {"every second token takes back most of what the one before has stored", [](auto& x) { take_back(x, 0.1); }, true},
     {"zero keys at first", [](auto& x) { edit(x, key, [](double k, int64_t t, auto) { return t < 5 ? 0 : k; }); }},
     {"a zero memory at the first token",
@@ -104,6 +105,10 @@ const std::vector<Kind> kKinds = {
        make_alike(x, {query, key, value});
      },
      true},
+    {"queries, keys and values nearly the same",
+     [](auto& x) {
+       make_alike(x, {query, key, value}, 0.3);
+     }},
     {"queries orthogonal to what keys have in common",
      [](auto& x) {
        make_alike(x, {key, value}, 0.3);
@@ -115,6 +120,13 @@ const std::vector<Kind> kKinds = {
        make_alike(x, {key, value}, 0.3, 2);
      },
      true},
+    {"keys and values along two axes: the composed form's products have few terms, and so few roundings",
+     [](auto& x) {
+       for (const size_t input : {key, value})
+         edit(x, input, [](double a, int64_t t, int64_t c) { return 0.03 * a + (c == t % 2 ? 2 : 0); });
+       for (const size_t gate : {input_gate, log_forget}) edit(x, gate, [](auto...) { return 0.0; });
+     },
+     false, 2.6},
     {"keys and values alike: one eigenvalue of C^T C stands apart, and is taken out of the series",
      [](auto& x) {
        make_alike(x, {key, value});
@@ -184,7 +196,7 @@ class FloatErrors {
         for (size_t b = 0; b < error.size(); ++b)
           if (error[b] != 0) logs += std::log(error[b] / allowed[b]) / 2;  // no error counts as much as the twin's
         const double ratio = std::exp(logs / static_cast<double>(B));
-        CHECK_MESSAGE(ratio <= 2, fmt::format("{}: {:.2f} times the error", kNames[r], ratio));
+        CHECK_MESSAGE(ratio <= kind.limit, fmt::format("{}: {:.2f} times the error", kNames[r], ratio));
         Mean& mean = means_[fmt::format("{}, {}, {}", title(read), name(instruction_set()), kNames[r])];
         mean.logs += logs;
         mean.count += static_cast<double>(B);
