@@ -138,7 +138,7 @@ void Trainer<T>::restore(const Safetensors& file) {
         state.steps, config_.steps);
   std::vector<Array<T>> weights;
   for (const auto& [name, tensor] : parameters_) {
-    const auto numbers = [&](const std::string& full_name) {
+    const auto numbers = [&, &tensor = tensor](const std::string& full_name) {  // clang 14 does not capture bindings
       Array<T> found = file.get<T>(full_name, tensor->shape());
       check(all_finite(found), "{}: damaged: {} holds a number that is not finite", file.path(), full_name);
       return found;
