@@ -165,7 +165,7 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
       for (int64_t i = 0; i < off[r].size(); ++i)
         limit[r] = std::max(limit[r], factor * std::abs(off[r].data()[i] - exact[r].data()[i]));
   };
-  for (const uint64_t seed : {1, 2, 3}) allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 100);
+  for (const uint64_t seed : {1U, 2U, 3U}) allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 100);
   if constexpr (single) {
     Results<double> rounded;
     for (const Array<float>& a : twin<float>(at.x, at.read, dh)) rounded.push_back(cast<double>(a));

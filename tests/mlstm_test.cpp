@@ -206,9 +206,9 @@ class FloatErrors {
 
   /// Of each read, instruction set and result, over all sequences that were compared.
   void check_means() const {
-    for (const auto& [what, mean] : means_) {
-      const double ratio = std::exp(mean.logs / mean.count);
-      CHECK_MESSAGE(ratio <= 1.5, fmt::format("{}: {:.2f} times the error", what, ratio));
+    for (const auto& of : means_) {
+      const double ratio = std::exp(of.second.logs / of.second.count);
+      CHECK_MESSAGE(ratio <= 1.5, fmt::format("{}: {:.2f} times the error", of.first, ratio));
     }
   }
 

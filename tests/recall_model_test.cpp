@@ -217,9 +217,10 @@ TEST_CASE("recall model: gradients of a model in training, in float, are as exac
       logs[layer] += std::log(fused.at(layer) / error) / 2 / batches;
   }
   double sum = 0;
-  for (const auto& [layer, log] : logs) {
-    CHECK_MESSAGE(log <= std::log(2), fmt::format("{}: {:.2f} times the error", layer, std::exp(log)));
-    sum += log;
+  for (const auto& layer : logs) {
+    CHECK_MESSAGE(layer.second <= std::log(2),
+                  fmt::format("{}: {:.2f} times the error", layer.first, std::exp(layer.second)));
+    sum += layer.second;
   }
   CHECK(sum / static_cast<double>(logs.size()) <= std::log(1.5));
 }
