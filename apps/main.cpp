@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
   add_eval_command(program, exit_code);
   add_gradcheck_command(program, exit_code);
   add_bench_command(program, exit_code);
+  add_report_command(program, exit_code);
   add_info_command(program, exit_code);
   try {
     program.parse(argc, argv);

@@ -142,23 +142,8 @@ struct StepBench {
                  {"dtype", config.dtype},
                  {"parameters", trainer.parameter_count()},
                  {"repeats", options.repeats}};
-    print_findings(what, {{"step", timing, flops<T>(config)}}, largest_gemm_rate<T>(), peak, options.common.json);
-  }
-
-  /// The memory's, with the terms of memory_inputs, and six for each weight that multiplies and token: two forward, two
-  /// for the input's gradient and two for its own.
-  template <Real T>
-  static double flops(const TrainConfig& config) {
-    const RecallModelConfig& model = config.model;
-    int64_t weights = 0;
-    RecallModel<T> shapes(model, RandomStream(0));
-    for (const auto& [name, tensor] : shapes.parameters())
-      if (name != "embedding.weight" && tensor->value().shape().size() >= 2) weights += tensor->value().size();
-    const MemorySize memory = {1, config.setting.tokens(), model.heads, model.inner() / model.heads};
-    const double terms = series_terms(model.read, memory, memory_inputs<T>(memory, false)).mean;
-    const double a_token = 6 * static_cast<double>(weights) +
-                           static_cast<double>(model.heads) * memory_flops(model.read, memory.width, terms).both();
-    return static_cast<double>(config.batch_size * config.setting.tokens()) * a_token;
+    const double flops = step_flops<T>(config.model, config.setting.tokens(), batch_size);
+    print_findings(what, {{"step", timing, flops}}, largest_gemm_rate<T>(), peak, options.common.json);
   }
 };
 

@@ -72,9 +72,23 @@ MemoryFlops memory_flops(const MemoryRead& read, int64_t width, double terms) {
   return {flops.forward * entries, flops.backward * entries};
 }
 
-#define INSTANTIATE(T)                                                \
-  template MemoryInputs<T> memory_inputs<T>(const MemorySize&, bool); \
-  template SeriesTerms series_terms(const MemoryRead&, const MemorySize&, const MemoryInputs<T>&);
+template <Real T>
+double step_flops(const RecallModelConfig& model, int64_t tokens, int64_t batch_size) {
+  int64_t weights = 0;
+  RecallModel<T> shapes(model, RandomStream(0));
+  for (const auto& [name, tensor] : shapes.parameters())
+    if (name != "embedding.weight" && tensor->value().shape().size() >= 2) weights += tensor->value().size();
+  const MemorySize memory = {1, tokens, model.heads, model.inner() / model.heads};
+  const double terms = series_terms(model.read, memory, memory_inputs<T>(memory, false)).mean;
+  const double a_token = 6 * static_cast<double>(weights) +
+                         static_cast<double>(model.heads) * memory_flops(model.read, memory.width, terms).both();
+  return static_cast<double>(batch_size * tokens) * a_token;
+}
+
+#define INSTANTIATE(T)                                                                             \
+  template MemoryInputs<T> memory_inputs<T>(const MemorySize&, bool);                              \
+  template SeriesTerms series_terms(const MemoryRead&, const MemorySize&, const MemoryInputs<T>&); \
+  template double step_flops<T>(const RecallModelConfig&, int64_t, int64_t);
 INSTANTIATE(float)
 INSTANTIATE(double)
 

@@ -1,7 +1,7 @@
 // What `orthoread bench` gives the memory to do, and how many floating-point operations that is.
 #pragma once
 
-#include "ops/mlstm.h"
+#include "models/recall_model.h"
 #include "ops/mlstm_lane.h"
 
 namespace orthoread {
@@ -33,5 +33,11 @@ struct MemoryFlops {
   double both() const { return forward + backward; }
 };
 MemoryFlops memory_flops(const MemoryRead& read, int64_t width, double terms);
+
+/// Floating-point operations of a training step on a batch of sequences of `tokens`: the memory's, with the
+/// terms that the read of memory_inputs takes, and six for each weight that multiplies and token: two forward, two for
+/// the input's gradient and two for its own.
+template <Real T>
+double step_flops(const RecallModelConfig& model, int64_t tokens, int64_t batch_size);
 
 }  // namespace orthoread

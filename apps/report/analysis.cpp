@@ -1,0 +1,514 @@
+#include "apps/report/analysis.h"
+
+#include "apps/report/compute.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+namespace orthoread {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+const std::vector<std::string> kOutcomes = {"solved", "mid", "flat", "collapsed", "diverged"};
+
+Json number_or_null(double x) { return std::isfinite(x) ? Json(x) : Json(); }
+Json number_or_null(const std::optional<double>& x) { return x ? number_or_null(*x) : Json(); }
+
+int64_t size_of(const auto& container) { return static_cast<int64_t>(container.size()); }
+
+int64_t count_outcome(const std::vector<const Run*>& runs, const std::string& outcome) {
+  return std::count_if(runs.begin(), runs.end(), [&](const Run* run) { return run->outcome == outcome; });
+}
+
+/// The numbers among these of the runs.
+template <class Of>
+std::vector<double> numbers(const std::vector<const Run*>& runs, Of of) {
+  std::vector<double> found;
+  for (const Run* run : runs) {
+    const std::optional<double> x = of(*run);
+    if (x && std::isfinite(*x)) found.push_back(*x);
+  }
+  return found;
+}
+
+/// Counts of the outcomes, and the solved fraction with its interval.
+Json count(const std::vector<const Run*>& runs) {
+  Json counts = {{"runs", runs.size()}};
+  for (const std::string& outcome : kOutcomes) counts[outcome] = count_outcome(runs, outcome);
+  const int64_t solved = counts["solved"];
+  const Interval interval = wilson_interval(solved, size_of(runs));
+  counts["solved_fraction"] = static_cast<double>(solved) / static_cast<double>(runs.size());
+  counts["solved_low"] = interval.low;
+  counts["solved_high"] = interval.high;
+  return counts;
+}
+
+Json describe_cell(const Cell& cell, const std::set<int64_t>& all_seeds, OperationCounter& counter) {
+  Json entry = cell.settings;
+  entry.update(count(cell.runs));
+  const auto accuracy = numbers(cell.runs, [](const Run& run) { return std::optional(run.accuracy); });
+  const auto loss = numbers(cell.runs, [](const Run& run) { return std::optional(run.loss); });
+  const auto seconds = numbers(cell.runs, [](const Run& run) { return run.seconds; });
+  const auto steps = numbers(cell.runs, [](const Run& run) { return std::optional(static_cast<double>(run.steps)); });
+  const auto escape = numbers(cell.runs, [](const Run& run) {
+    return run.escape_step ? std::optional(static_cast<double>(*run.escape_step)) : std::nullopt;
+  });
+  const auto at = [](const std::vector<double>& of, double probability) {
+    return of.empty() ? Json() : Json(quantile(of, probability));
+  };
+  entry["mean_accuracy"] = accuracy.empty() ? Json() : Json(mean(accuracy));
+  entry["sd_accuracy"] = number_or_null(standard_deviation(accuracy));
+  entry["median_accuracy"] = at(accuracy, 0.5);
+  entry["accuracy_q1"] = at(accuracy, 0.25);
+  entry["accuracy_q3"] = at(accuracy, 0.75);
+  entry["median_loss"] = at(loss, 0.5);
+  entry["escaped"] = escape.size();
+  entry["median_escape_step"] = at(escape, 0.5);
+  const std::vector<SurvivalPoint> curve = kaplan_meier(escapes(cell));
+  entry["half_escaped_step"] = number_or_null(median_time(curve));
+  entry["median_seconds"] = at(seconds, 0.5);
+  entry["useful_operations"] = number_or_null(counter.operations(*cell.runs[0], quantile(steps, 0.5)));
+  Json points = Json::array();
+  for (const SurvivalPoint& point : curve) {
+    points.push_back({{"step", point.time},
+                      {"at_risk", point.at_risk},
+                      {"escaped", point.events},
+                      {"censored", point.censored},
+                      {"escaped_fraction", 1 - point.surviving}});
+  }
+  entry["escape_curve"] = points;
+
+  std::set<int64_t> seeds;
+  for (const Run* run : cell.runs) seeds.insert(run->seed());
+  entry["seeds"] = seeds;
+  Json missing = Json::array(), warnings = Json::array();
+  for (const int64_t seed : all_seeds)
+    if (!seeds.contains(seed)) missing.push_back(seed);
+  entry["missing_seeds"] = missing;
+  constexpr size_t kFew = 8;
+  if (cell.runs.size() < kFew)
+    warnings.push_back(fmt::format("{} runs: the interval is wide, and the spread is rough.", cell.runs.size()));
+  if (accuracy.size() < cell.runs.size()) {
+    warnings.push_back(fmt::format("{} runs have no accuracy that is a number; mean, median and spread leave them out.",
+                                   cell.runs.size() - accuracy.size()));
+  }
+  entry["warnings"] = warnings;
+  return entry;
+}
+
+/// An interval between two evaluations, in which a run escaped or did not.
+struct EscapeInterval {
+  const Cell* cell;
+  double step;  // at its end
+  bool escaped;
+};
+
+std::vector<EscapeInterval> escape_intervals(const std::vector<const Cell*>& cells) {
+  std::vector<EscapeInterval> intervals;
+  for (const Cell* cell : cells) {
+    for (const Run* run : cell->runs) {
+      for (const RunEvaluation& evaluation : run->evaluations) {
+        if (evaluation.step <= 1) continue;
+        if (evaluation.step > run->last_seen()) break;
+        intervals.push_back({cell, static_cast<double>(evaluation.step), evaluation.step == run->escape_step});
+      }
+    }
+  }
+  return intervals;
+}
+
+/// The ratio for a level against the first one; nothing of it where the warning says why.
+struct HazardRatio {
+  Json level;
+  std::optional<Ratio> ratio;
+  int64_t intervals, escapes;
+  std::vector<std::string> warnings;
+};
+
+/// Takes out the intervals of a setting's value in which none escaped, or all: its coefficient is infinite, and what is
+/// left has the likelihood of the other coefficients. Whether there was such a value.
+bool drop_certain(std::vector<EscapeInterval>& intervals, const std::string& key, std::vector<std::string>& warnings) {
+  std::map<std::string, std::pair<int64_t, int64_t>> counts;  // by value: intervals, escapes
+  for (const EscapeInterval& interval : intervals) {
+    auto& [all, escaped] = counts[text_of(interval.cell->settings[key])];
+    ++all;
+    escaped += interval.escaped ? 1 : 0;
+  }
+  const auto certain = [&](const EscapeInterval& interval) {
+    const auto& [all, escaped] = counts[text_of(interval.cell->settings[key])];
+    return escaped == 0 || escaped == all;
+  };
+  if (std::erase_if(intervals, certain) == 0) return false;
+  for (const auto& [value, of] : counts) {
+    if (of.second == 0)
+      warnings.push_back(fmt::format("No run with {} {} escapes: they say nothing of the ratio.", key, value));
+    if (of.second == of.first)
+      warnings.push_back(
+          fmt::format("Every run with {} {} escapes at once: they say nothing of the ratio.", key, value));
+  }
+  return true;
+}
+
+/// Logistic regression over the intervals of these cells, on log(step / 1000), an indicator for each further value of
+/// every other setting that varies, and one for each level but the first.
+std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vector<const Cell*>& cells) {
+  std::vector<EscapeInterval> intervals = escape_intervals(cells);
+  std::vector<Json> levels;
+  for (const Json& level : grouping.levels) {
+    if (std::any_of(cells.begin(), cells.end(), [&](const Cell* cell) { return cell->level == level; }))
+      levels.push_back(level);
+  }
+  std::vector<HazardRatio> ratios;
+  std::map<std::string, int64_t> escapes_of;
+  for (const Json& level : levels) {
+    int64_t all = 0, escaped = 0;
+    for (const EscapeInterval& interval : intervals) {
+      if (interval.cell->level != level) continue;
+      ++all;
+      escaped += interval.escaped ? 1 : 0;
+    }
+    escapes_of[level.dump()] = escaped;
+    ratios.push_back({level, std::nullopt, all, escaped, {}});
+  }
+  const HazardRatio reference = ratios[0];
+  ratios.erase(ratios.begin());
+
+  std::vector<std::string> warnings;
+  for (bool dropped = true; dropped;) {
+    dropped = false;
+    for (const std::string& key : grouping.varying) dropped = drop_certain(intervals, key, warnings) || dropped;
+  }
+  std::vector<std::string> none;  // a level's own warning is below
+  drop_certain(intervals, grouping.compare, none);
+
+  // The columns: their setting and its value; the first two have none.
+  std::vector<std::pair<std::string, Json>> columns = {{"", {}}, {"", {}}};
+  const auto add_indicators = [&](const std::string& key) {
+    std::vector<Json> values;
+    for (const EscapeInterval& interval : intervals) {
+      const Json& value = interval.cell->settings[key];
+      if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
+    }
+    for (const Json& value : values)
+      if (value != (key == grouping.compare ? reference.level : values[0])) columns.emplace_back(key, value);
+  };
+  for (const std::string& key : grouping.varying) add_indicators(key);
+  add_indicators(grouping.compare);
+
+  std::vector<std::vector<double>> rows;
+  std::vector<bool> outcomes;
+  int64_t escapes = 0;
+  for (const EscapeInterval& interval : intervals) {
+    std::vector<double> row = {1, std::log(interval.step / 1000)};
+    for (size_t i = 2; i < columns.size(); ++i)
+      row.push_back(interval.cell->settings[columns[i].first] == columns[i].second ? 1 : 0);
+    rows.push_back(std::move(row));
+    outcomes.push_back(interval.escaped);
+    escapes += interval.escaped ? 1 : 0;
+  }
+  const auto fit = rows.empty() ? std::nullopt : logistic_regression(rows, outcomes);
+  for (HazardRatio& ratio : ratios) {
+    ratio.warnings = warnings;
+    if (ratio.intervals == 0 || reference.intervals == 0) {
+      ratio.warnings = {"There are no evaluations to count intervals of."};
+    } else if (reference.escapes == 0) {
+      ratio.warnings.push_back(fmt::format("{} never escapes, so there is no ratio to it.", text_of(reference.level)));
+    } else if (ratio.escapes == 0) {
+      ratio.ratio = Ratio{0, kNaN, kNaN};
+      ratio.warnings.push_back(
+          fmt::format("{} never escapes: the ratio is 0, without an interval.", text_of(ratio.level)));
+    } else if (ratio.escapes == ratio.intervals || reference.escapes == reference.intervals) {
+      ratio.warnings.emplace_back("One side escapes at its first evaluation, always: the ratio has no bound.");
+    } else if (!fit) {
+      ratio.warnings.emplace_back(
+          "The settings separate the runs that escape from the others: the fit has no maximum.");
+    } else {
+      const auto column = std::find(columns.begin(), columns.end(), std::pair(grouping.compare, ratio.level));
+      const auto at = static_cast<size_t>(column - columns.begin());
+      if (column == columns.end() || std::isnan(fit->coefficients[at])) {
+        ratio.warnings.push_back(
+            fmt::format("{} goes with another setting: the two cannot be told apart.", text_of(ratio.level)));
+        continue;
+      }
+      ratio.ratio = ratio_of(fit->coefficients[at], fit->standard_errors[at]);
+      constexpr size_t kEscapesAColumn = 10;
+      if (static_cast<size_t>(escapes) < kEscapesAColumn * columns.size()) {
+        ratio.warnings.push_back(
+            fmt::format("{} escapes for {} coefficients, below the usual ten each: the interval is rough.", escapes,
+                        columns.size()));
+      }
+    }
+  }
+  return ratios;
+}
+
+/// The figures of a ratio under these names.
+Json ratio_entry(const HazardRatio& hazard, const char* ratio, const char* low, const char* high) {
+  const bool there = hazard.ratio.has_value();
+  return {{ratio, there ? number_or_null(hazard.ratio->ratio) : Json()},
+          {low, there ? number_or_null(hazard.ratio->low) : Json()},
+          {high, there ? number_or_null(hazard.ratio->high) : Json()}};
+}
+
+void add_fisher(Json& entry, const std::vector<const Run*>& a, const std::vector<const Run*>& b, Json& warnings) {
+  const int64_t a_solved = count_outcome(a, "solved"), b_solved = count_outcome(b, "solved");
+  const FisherTest test = fisher_test(a_solved, size_of(a) - a_solved, b_solved, size_of(b) - b_solved);
+  entry["fisher_p"] = test.p;
+  if (test.least_p > 0.05) {
+    warnings.push_back(fmt::format("Fisher: with {} and {} runs of which {} are solved no table has a p below {:.2g}.",
+                                   a.size(), b.size(), a_solved + b_solved, test.least_p));
+  }
+}
+
+void add_log_rank(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
+  const auto test = log_rank_test(escapes(a), escapes(b));
+  entry["logrank_chi2"] = test ? Json(test->chi2) : Json();
+  entry["logrank_p"] = test ? Json(test->p) : Json();
+  constexpr double kFew = 5;
+  if (!test) {
+    warnings.push_back("Log-rank: nothing to compare, for no run escapes or one side has no evaluations.");
+  } else if (std::min(test->expected_a, test->expected_b) < kFew) {
+    warnings.push_back(fmt::format("Log-rank: {:.1f} and {:.1f} escapes expected; below five each chi2 is rough.",
+                                   test->expected_a, test->expected_b));
+  }
+}
+
+void add_mcnemar(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
+  std::map<int64_t, bool> solved;
+  for (const Run* run : a.runs) solved[run->seed()] = run->outcome == "solved";
+  int64_t pairs = 0, only_a = 0, only_b = 0;
+  for (const Run* run : b.runs) {
+    const auto found = solved.find(run->seed());
+    if (found == solved.end()) continue;
+    const bool b_solved = run->outcome == "solved";
+    ++pairs;
+    only_a += found->second && !b_solved ? 1 : 0;
+    only_b += !found->second && b_solved ? 1 : 0;
+  }
+  entry["mcnemar_p"] = pairs > 0 ? Json(mcnemar_test(only_a, only_b)) : Json();
+  entry["seed_pairs"] = pairs;
+  entry["solved_a_only"] = only_a;
+  entry["solved_b_only"] = only_b;
+  constexpr int64_t kFewest = 6;  // 2 / 2^6 is the first p below .05
+  if (pairs == 0) {
+    warnings.push_back("McNemar: no seed is on both sides.");
+  } else if (only_a + only_b < kFewest) {
+    warnings.push_back(
+        fmt::format("McNemar: {} of {} seeds differ; below {} no p is under .05.", only_a + only_b, pairs, kFewest));
+  }
+}
+
+Json describe_pair(const Grouping& grouping, const Group& group, const Cell& a, const Cell& b) {
+  Json entry = group.settings, warnings = Json::array();
+  entry["a"] = a.level;
+  entry["b"] = b.level;
+  for (const auto& [side, cell] : {std::pair("a", &a), std::pair("b", &b)}) {
+    entry[std::string(side) + "_runs"] = cell->runs.size();
+    entry[std::string(side) + "_solved"] = count_outcome(cell->runs, "solved");
+  }
+  add_fisher(entry, a.runs, b.runs, warnings);
+  add_log_rank(entry, a, b, warnings);
+  add_mcnemar(entry, a, b, warnings);
+  const HazardRatio hazard = hazard_ratios(grouping, {&a, &b})[0];
+  entry.update(ratio_entry(hazard, "hazard_ratio", "hazard_low", "hazard_high"));
+  for (const std::string& warning : hazard.warnings) warnings.push_back("Hazard: " + warning);
+  entry["warnings"] = warnings;
+  return entry;
+}
+
+Json describe_pairs(const Grouping& grouping) {
+  Json pairs = Json::array();
+  for (const Group& group : grouping.groups) {
+    for (size_t i = 0; i < group.cells.size(); ++i) {
+      for (size_t j = i + 1; j < group.cells.size(); ++j)
+        pairs.push_back(describe_pair(grouping, group, grouping.cells[group.cells[i]], grouping.cells[group.cells[j]]));
+    }
+  }
+  return pairs;
+}
+
+Json describe_hazard(const Grouping& grouping) {
+  Json entries = Json::array();
+  std::vector<const Cell*> cells;
+  for (const Cell& cell : grouping.cells) cells.push_back(&cell);
+  if (grouping.levels.size() < 2) return entries;
+  for (const HazardRatio& hazard : hazard_ratios(grouping, cells)) {
+    Json entry = {{grouping.compare, hazard.level}, {"against", grouping.levels[0]}};
+    entry.update(ratio_entry(hazard, "ratio", "low", "high"));
+    entry.update({{"escapes", hazard.escapes}, {"intervals", hazard.intervals}, {"warnings", hazard.warnings}});
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+/// The runs of each level over all cells.
+Json describe_pooled(const Grouping& grouping) {
+  std::vector<std::vector<const Run*>> runs(grouping.levels.size());
+  std::vector<std::map<std::string, size_t>> sizes(grouping.levels.size());  // by level, of each group
+  for (const Group& group : grouping.groups) {
+    for (const size_t i : group.cells) {
+      const Cell& cell = grouping.cells[i];
+      const size_t level = grouping.level_index(cell.level);
+      runs[level].insert(runs[level].end(), cell.runs.begin(), cell.runs.end());
+      sizes[level][group.label] = cell.runs.size();
+    }
+  }
+  Json entries = Json::array();
+  for (size_t i = 0; i < runs.size(); ++i) {
+    Json entry = {{grouping.compare, grouping.levels[i]}}, warnings = Json::array();
+    entry.update(count(runs[i]));
+    // Against the first level; of two levels both have the p of the one test.
+    const size_t other = i > 0 ? 0 : 1;
+    entry["fisher_p"] = nullptr;
+    if (i > 0 || runs.size() == 2) {
+      add_fisher(entry, runs[i], runs[other], warnings);
+      if (sizes[i] != sizes[other]) {
+        warnings.push_back(fmt::format("{} and {} have not as many runs in every setting: the sum mixes what differs.",
+                                       text_of(grouping.levels[i]), text_of(grouping.levels[other])));
+      }
+    }
+    entry["warnings"] = warnings;
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+/// For each level and other settings the rates with their mean accuracy; the highest is selected, of equal ones the
+/// lowest rate.
+Json describe_learning_rates(const Grouping& grouping, const Json& cells) {
+  Json rates = Json::array();
+  if (grouping.compare == "lr") return rates;
+  std::map<std::string, size_t> best;
+  for (const Json& cell : cells) {
+    Json entry;
+    for (const auto& [key, value] : grouping.cells[rates.size()].settings.items())
+      if (key != "lr") entry[key] = value;
+    const std::string place = entry.dump();
+    entry["lr"] = cell.contains("lr") ? cell["lr"] : grouping.shared.value("lr", Json());
+    for (const char* key : {"runs", "solved", "mean_accuracy"}) entry[key] = cell[key];
+    entry["selected"] = false;
+    rates.push_back(entry);
+    if (!entry["mean_accuracy"].is_number()) continue;
+    const auto [found, is_new] = best.emplace(place, rates.size() - 1);
+    if (entry["mean_accuracy"] > rates[found->second]["mean_accuracy"]) found->second = rates.size() - 1;
+  }
+  for (const auto& [place, i] : best) rates[i]["selected"] = true;
+  return rates;
+}
+
+/// What each level solves at its selected learning rates: "ns5 13 of 16 runs, raw 8 of 16 runs". Empty with one rate.
+std::string selected_text(const Grouping& grouping, const Json& rates) {
+  std::vector<std::string> parts;
+  for (const Json& level : grouping.levels) {
+    int64_t solved = 0, runs = 0;
+    for (const Json& rate : rates) {
+      if (rate["selected"] == false || rate[grouping.compare] != level) continue;
+      solved += rate["solved"].get<int64_t>();
+      runs += rate["runs"].get<int64_t>();
+    }
+    parts.push_back(fmt::format("{} {} of {} runs", text_of(level), solved, runs));
+  }
+  const bool many = std::any_of(rates.begin(), rates.end(), [](const Json& rate) { return rate["selected"] == false; });
+  return many ? fmt::format("{}", fmt::join(parts, ", ")) : "";
+}
+
+/// Who solves how many, and how sure that is, in sentences.
+Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, const Json& rates) {
+  Json sentences = Json::array();
+  if (pooled.empty()) {
+    sentences.push_back("No run is done yet.");
+    return sentences;
+  }
+  std::vector<Json> by_fraction(pooled.begin(), pooled.end());
+  std::stable_sort(by_fraction.begin(), by_fraction.end(), [](const Json& a, const Json& b) {
+    return a["solved_fraction"].get<double>() > b["solved_fraction"].get<double>();
+  });
+  std::vector<std::string> parts;
+  for (const Json& entry : by_fraction) {
+    const bool first = parts.empty();
+    parts.push_back(fmt::format("{} {}{} of {} {}({:.0f} %, {}{:.0f} to {:.0f} %)", text_of(entry[grouping.compare]),
+                                first ? "solves " : "", entry["solved"].get<int64_t>(), entry["runs"].get<int64_t>(),
+                                first ? "runs " : "", 100 * entry["solved_fraction"].get<double>(),
+                                first ? "95 % interval " : "", 100 * entry["solved_low"].get<double>(),
+                                100 * entry["solved_high"].get<double>()));
+  }
+  sentences.push_back(fmt::format("{}.", fmt::join(parts, ", ")));
+  const std::string selected = selected_text(grouping, rates);
+  if (!selected.empty()) {
+    sentences.push_back(fmt::format(
+        "At the learning rate with the highest mean accuracy, which favours who has more rates: {}.", selected));
+  }
+  const std::string reference = text_of(grouping.levels[0]);
+  for (size_t i = 1; i < pooled.size(); ++i) {
+    const double p = pooled[i]["fisher_p"];
+    const std::string level = text_of(pooled[i][grouping.compare]);
+    std::string sentence = fmt::format("{} against {}: {} (Fisher's exact test over all cells, p {})", level, reference,
+                                       p < 0.05 ? "the difference in solved runs is more than chance explains well"
+                                                : "the solved runs alone do not tell the two apart",
+                                       p_text(p));
+    const Json& ratio = hazard[i - 1];
+    if (ratio["low"].is_number()) {
+      sentence += fmt::format("; {} escapes {:.2f} times as readily, 95 % interval {:.2f} to {:.2f}", level,
+                              ratio["ratio"].get<double>(), ratio["low"].get<double>(), ratio["high"].get<double>());
+    }
+    sentences.push_back(sentence + ".");
+  }
+  if (pooled.size() == 1)
+    sentences.push_back(fmt::format("There is one {} only, so nothing is compared.", grouping.compare));
+  return sentences;
+}
+
+}  // namespace
+
+std::string p_text(double p) {
+  if (p < 0.0001) return "< .0001";
+  const std::string text = fmt::format("{:.{}f}", p, p < 0.1 ? 4 : 3);
+  return text.starts_with('0') ? text.substr(1) : "1";
+}
+
+std::vector<Survival> escapes(const Cell& cell) {
+  std::vector<Survival> subjects;
+  for (const Run* run : cell.runs) {
+    if (!run->evaluations.empty())
+      subjects.push_back({static_cast<double>(run->last_seen()), run->escape_step.has_value()});
+  }
+  return subjects;
+}
+
+std::vector<Survival> escapes_in_time(const Cell& cell) {
+  std::vector<Survival> subjects;
+  for (const Run* run : cell.runs) {
+    if (run->evaluations.empty() || run->steps == 0 || !run->seconds) continue;
+    const double share = static_cast<double>(run->last_seen()) / static_cast<double>(run->steps);
+    subjects.push_back({share * *run->seconds, run->escape_step.has_value()});
+  }
+  return subjects;
+}
+
+Json analyze(const Grouping& grouping, const RunCollection& collection) {
+  std::set<int64_t> seeds;
+  for (const Run& run : collection.runs) seeds.insert(run.seed());
+  Json cells = Json::array(), pairs = describe_pairs(grouping), hazard = describe_hazard(grouping);
+  OperationCounter counter;
+  for (const Cell& cell : grouping.cells) cells.push_back(describe_cell(cell, seeds, counter));
+  const Json pooled = describe_pooled(grouping), rates = describe_learning_rates(grouping, cells);
+  return {{"compare", grouping.compare},
+          {"answer", answer(grouping, pooled, hazard, rates)},
+          {"runs", collection.runs.size()},
+          {"unfinished", collection.unfinished},
+          {"failed", collection.failed},
+          {"notes", collection.notes},
+          {"varying", grouping.varying},
+          {"shared", grouping.shared},
+          {"cells", cells},
+          {"pairs", pairs},
+          {"hazard", hazard},
+          {"pooled", pooled},
+          {"learning_rates", rates}};
+}
+
+}  // namespace orthoread

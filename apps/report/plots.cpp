@@ -1,0 +1,290 @@
+#include "apps/report/plots.h"
+
+#include "apps/plot.h"
+#include "apps/report/analysis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace orthoread {
+namespace {
+
+constexpr int kWidth = 480, kHeight = 330;
+
+/// How a level is drawn: told apart by its colour (of Okabe and Ito's palette, for the colour-blind) and, in black and
+/// white, by its dashes.
+struct Style {
+  const char *color, *dashes;
+};
+constexpr Style kStyles[] = {{"#d55e00", "(9,4)"},      {"#0072b2", "solid"}, {"#009e73", "(2,3)"},
+                             {"#aa4499", "(12,3,2,3)"}, {"#56b4e9", "(5,2)"}, {"#e69f00", "(14,3,2,3,2,3)"},
+                             {"#666666", "(4,6)"}};
+
+const Style& style_of(const Grouping& grouping, const Cell& cell) {
+  return kStyles[grouping.level_index(cell.level) % std::size(kStyles)];
+}
+
+/// "with lines" and so on, in a level's style. The see-through first digits: 00 for none.
+std::string line(const Style& style, const char* with, double width, const char* transparency = "00") {
+  return fmt::format("with {} lw {} dashtype {} lc rgb '#{}{}'", with, width, style.dashes, transparency,
+                     style.color + 1);
+}
+
+const char* kFrame =
+    "set border 3 lw 0.8\nset tics nomirror out scale 0.6\nset grid ytics lt 1 lw 0.4 lc rgb '#cccccc'\n"
+    "set key tmargin left horizontal Left reverse samplen 3\n";
+const char* kPercent = "set yrange [0:100]\nset ytics 0,20,100\nset format y '%g %%'\n";
+
+/// A name for a file, of any text.
+std::string file_name(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == '_';
+    if (plain)
+      name += c;
+    else if (!name.empty() && name.back() != '_')
+      name += '_';
+  }
+  constexpr size_t kLongest = 120;
+  return name.substr(0, kLongest);
+}
+
+/// Collects plots, and draws them together.
+class Album {
+ public:
+  void add(Plot plot, std::string script, int height = kHeight) {
+    std::string& name = plot.name;
+    while (std::any_of(plots_.begin(), plots_.end(), [&](const Plot& other) { return other.name == name; }))
+      name += "_";
+    plots_.push_back(std::move(plot));
+    scripts_.push_back({std::move(script), kWidth, height});
+  }
+  std::vector<Plot> draw() {
+    if (plots_.empty()) return {};
+    std::vector<std::string> pictures = svg_plots(scripts_);
+    for (size_t i = 0; i < plots_.size(); ++i) plots_[i].svg = std::move(pictures[i]);
+    return std::move(plots_);
+  }
+
+ private:
+  std::vector<Plot> plots_;
+  std::vector<PlotScript> scripts_;
+};
+
+/// A data block for gnuplot, and what refers to it.
+std::string block(const std::string& name, const std::string& lines) {
+  return fmt::format("${} << END\n{}END\n", name, lines);
+}
+
+/// The solved fraction of the cells of these groups, a row each under its group's label.
+void add_solved(Album& album, const Grouping& grouping, const std::vector<Group>& groups, const Json& cells) {
+  std::string script = std::string(kFrame) +
+                       "unset key\nset xrange [0:100]\nset xtics 0,20,100\nset format x '%g %%'\nset grid noytics\n"
+                       "set grid xtics lt 1 lw 0.4 lc rgb '#cccccc'\nset rmargin 11\nset xlabel 'solved runs'\n";
+  std::string caption, ticks;
+  std::map<size_t, std::string> rows;  // by level
+  int row = 0;
+  for (const Group& group : groups) {
+    if (grouping.groups.size() > 1)
+      script += fmt::format("set label {} at graph 0.01, first {} left\n", plot_text(group.label), ++row);
+    std::vector<std::string> parts;
+    for (const size_t i : group.cells) {
+      ++row;
+      const Json& cell = cells[i];
+      const double fraction = cell["solved_fraction"], low = cell["solved_low"], high = cell["solved_high"];
+      const auto solved = cell["solved"].get<int64_t>(), runs = cell["runs"].get<int64_t>();
+      const std::string name = text_of(grouping.cells[i].level);
+      rows[grouping.level_index(grouping.cells[i].level)] +=
+          fmt::format("{:.4g} {} {:.4g} {:.4g}\n", 100 * fraction, row, 100 * low, 100 * high);
+      ticks += fmt::format("{}{} {}", ticks.empty() ? "" : ", ", plot_text(name), row);
+      script += fmt::format("set label '{} of {}' at graph 1.02, first {} left\n", solved, runs, row);
+      parts.push_back(fmt::format("{} {} of {} ({:.0f} to {:.0f} %)", name, solved, runs, 100 * low, 100 * high));
+    }
+    caption += fmt::format(" {}: {}.", group.label, fmt::join(parts, ", "));
+  }
+  std::string curves;
+  for (const auto& [level, lines] : rows) {
+    const Style& style = kStyles[level % std::size(kStyles)];
+    script += block(fmt::format("level{}", level), lines);
+    curves += fmt::format(
+        "{}$level{} using 3:2:($4-$3):(0) with vectors nohead lw 2 dashtype {} lc rgb '{}', "
+        "'' using 1:2:(1.1) with circles fs solid noborder lc rgb '{}'",
+        curves.empty() ? "plot " : ", ", level, style.dashes, style.color, style.color);
+  }
+  script += fmt::format("set yrange [{}:0.3]\nset ytics ({})\n{}", row + 0.7, ticks, curves);
+  constexpr int kRow = 24, kAround = 64;
+  album.add({"solved", "", "Solved runs",
+             "Share of the runs that are solved at the end (dot) with Wilson's 95 % interval (line)." + caption, ""},
+            script, kAround + kRow * row);
+}
+
+/// Curves of the share of runs that have escaped. `unit` is what an x of the data is divided by.
+std::string escape_script(const Grouping& grouping, const Group& group, const std::string& x_label, double unit,
+                          std::vector<Survival> (*subjects_of)(const Cell&)) {
+  double end = 0;
+  std::map<size_t, std::vector<SurvivalPoint>> curves;
+  for (const size_t i : group.cells) {
+    curves[i] = kaplan_meier(subjects_of(grouping.cells[i]));
+    if (!curves[i].empty()) end = std::max(end, curves[i].back().time);
+  }
+  std::string script = std::string(kFrame) + kPercent +
+                       fmt::format("set xrange [0:{}]\nset xlabel {}\n", end / unit, plot_text(x_label));
+  std::string plots;
+  for (const auto& [i, curve] : curves) {
+    if (curve.empty()) continue;
+    std::string steps = "0 0\n", marks;
+    double escaped = 0;
+    for (const SurvivalPoint& point : curve) {
+      escaped = 100 * (1 - point.surviving);
+      steps += fmt::format("{:.6g} {:.6g}\n", point.time / unit, escaped);
+      if (point.censored > 0 && point.time < end)
+        marks += fmt::format("{0:.6g} {1:.6g}\n{0:.6g} {2:.6g}\n\n", point.time / unit, escaped - 2, escaped + 2);
+    }
+    const Style& style = style_of(grouping, grouping.cells[i]);
+    script += block(fmt::format("steps{}", i), steps);
+    plots += fmt::format("{}$steps{} {} title {}", plots.empty() ? "plot " : ", ", i, line(style, "steps", 2.5),
+                         plot_text(text_of(grouping.cells[i].level)));
+    if (marks.empty()) continue;
+    script += block(fmt::format("marks{}", i), marks);
+    plots += fmt::format(", $marks{} with lines lw 1.5 lc rgb '{}' notitle", i, style.color);
+  }
+  return script + plots;
+}
+
+/// What a group's cells say at the end of their curves: "raw 19 % of 16 runs, ns5 …".
+std::string escaped_text(const Grouping& grouping, const Group& group, const Json& cells) {
+  std::vector<std::string> parts;
+  for (const size_t i : group.cells) {
+    const Json& curve = cells[i]["escape_curve"];
+    if (curve.empty()) continue;
+    std::string part =
+        fmt::format("{} {:.0f} % of {} runs", text_of(grouping.cells[i].level),
+                    100 * curve.back()["escaped_fraction"].get<double>(), curve[0]["at_risk"].get<int64_t>());
+    const Json& half = cells[i]["half_escaped_step"];
+    if (half.is_number()) part += fmt::format(" (half of all by step {:.0f})", half.get<double>());
+    parts.push_back(part);
+  }
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+void add_escapes(Album& album, const Grouping& grouping, const Group& group, const Json& cells) {
+  const std::string which = escaped_text(grouping, group, cells), name = file_name(group.label);
+  album.add(
+      {"escape_" + name, group.label, "Escape from the plateau, by steps",
+       fmt::format("Share of runs that have escaped (an accuracy of 80 % or more) by a step, Kaplan-Meier; a tick is a "
+                   "run censored there, at its collapse or its last evaluation. At the end: {}.",
+                   which),
+       ""},
+      escape_script(grouping, group, "step", 1, escapes));
+  double longest = 0;
+  for (const size_t i : group.cells)
+    for (const Survival& subject : escapes_in_time(grouping.cells[i])) longest = std::max(longest, subject.time);
+  if (longest == 0) return;
+  const auto [unit, unit_name] = longest >= 7200  ? std::pair(3600.0, "hours")
+                                 : longest >= 120 ? std::pair(60.0, "minutes")
+                                                  : std::pair(1.0, "seconds");
+  album.add(
+      {"escape_time_" + name, group.label, "Escape from the plateau, by wall time",
+       "The same against the time that a run had taken: the share of its steps, of its seconds. The further left, "
+       "the sooner a person has a solved run.",
+       ""},
+      escape_script(grouping, group, fmt::format("{} of the run", unit_name), unit, escapes_in_time));
+}
+
+/// The steps and values of a run that are drawn: every `stride`-th evaluation and the last.
+std::string curve_lines(const Run& run, double RunEvaluation::*value, double factor, size_t stride) {
+  std::string lines;
+  for (size_t i = 0; i < run.evaluations.size(); ++i) {
+    const RunEvaluation& evaluation = run.evaluations[i];
+    if ((run.evaluations.size() - 1 - i) % stride == 0 && std::isfinite(evaluation.*value))
+      lines += fmt::format("{} {:.5g}\n", evaluation.step, factor * evaluation.*value);
+  }
+  return lines + "\n";
+}
+
+/// The median over the runs at each step that at least half of them have: gnuplot's lines, and the last.
+std::pair<std::string, double> median_lines(const Cell& cell, double RunEvaluation::*value, double factor) {
+  std::map<int64_t, std::vector<double>> at;
+  for (const Run* run : cell.runs)
+    for (const RunEvaluation& evaluation : run->evaluations)
+      if (std::isfinite(evaluation.*value)) at[evaluation.step].push_back(factor * evaluation.*value);
+  std::pair<std::string, double> result = {"", NAN};
+  for (const auto& [step, values] : at) {
+    if (2 * values.size() < cell.runs.size()) continue;
+    result.second = quantile(values, 0.5);
+    result.first += fmt::format("{} {:.5g}\n", step, result.second);
+  }
+  return result;
+}
+
+/// The curves of every seed, thin, and their median, thick.
+void add_curves(Album& album, const Grouping& grouping, const Group& group, bool accuracy, size_t stride) {
+  const auto value = accuracy ? &RunEvaluation::accuracy : &RunEvaluation::loss;
+  const double factor = accuracy ? 100 : 1;
+  std::string script = kFrame, thin, thick;
+  script += accuracy ? kPercent : "set yrange [0:*]\n";
+  int64_t end = 0;
+  std::vector<std::string> medians;
+  for (const size_t i : group.cells) {
+    const Cell& cell = grouping.cells[i];
+    const auto [median, last] = median_lines(cell, value, factor);
+    if (median.empty()) continue;
+    std::string runs;
+    for (const Run* run : cell.runs) {
+      runs += curve_lines(*run, value, factor, stride);
+      if (!run->evaluations.empty()) end = std::max(end, run->evaluations.back().step);
+    }
+    script += block(fmt::format("runs{}", i), runs) + block(fmt::format("median{}", i), median);
+    const Style& style = style_of(grouping, cell);
+    thin += fmt::format("{}$runs{} {} notitle", thin.empty() ? "plot " : ", ", i, line(style, "lines", 0.8, "80"));
+    thick += fmt::format(", $median{} {} title {}", i, line(style, "lines", 3), plot_text(text_of(cell.level)));
+    medians.push_back(accuracy ? fmt::format("{} {:.0f} %", text_of(cell.level), last)
+                               : fmt::format("{} {:.2f}", text_of(cell.level), last));
+  }
+  if (medians.empty()) return;
+  const char* what = accuracy ? "accuracy" : "loss";
+  std::string caption = fmt::format(
+      "Validation {} at each evaluation: a thin line a run, a thick one their median. The median ends at: {}.", what,
+      fmt::join(medians, ", "));
+  if (stride > 1) caption += fmt::format(" Of the runs every {}th evaluation is drawn.", stride);
+  album.add({fmt::format("{}_{}", what, file_name(group.label)), group.label,
+             accuracy ? "Validation accuracy" : "Validation loss", caption, ""},
+            fmt::format("{}set xrange [0:{}]\nset xlabel 'step'\n{}{}", script, end, thin, thick));
+}
+
+}  // namespace
+
+bool is_plot(const std::string& file_name) {
+  const std::string start = file_name.substr(0, file_name.find_first_of("_."));
+  const bool ours = start == "solved" || start == "escape" || start == "accuracy" || start == "loss";
+  return ours && file_name.ends_with(".svg");
+}
+
+std::vector<Plot> draw_plots(const Grouping& grouping, const Json& comparison) {
+  Album album;
+  if (grouping.cells.empty()) return {};
+  const Json& cells = comparison["cells"];
+  constexpr size_t kGroupsAPlot = 6;
+  for (size_t i = 0; i < grouping.groups.size(); i += kGroupsAPlot) {
+    const auto begin = grouping.groups.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto end = std::min(begin + kGroupsAPlot, grouping.groups.end());
+    add_solved(album, grouping, {begin, end}, cells);
+  }
+  size_t points = 0;
+  for (const Cell& cell : grouping.cells)
+    for (const Run* run : cell.runs) points += run->evaluations.size();
+  constexpr size_t kMostPoints = 20000;  // keeps the page below 2 MB
+  const size_t stride = 1 + points / kMostPoints;
+  for (const Group& group : grouping.groups) {
+    const bool any = std::any_of(group.cells.begin(), group.cells.end(),
+                                 [&](size_t i) { return !escapes(grouping.cells[i]).empty(); });
+    if (!any) continue;
+    add_escapes(album, grouping, group, cells);
+    add_curves(album, grouping, group, true, stride);
+    add_curves(album, grouping, group, false, stride);
+  }
+  return album.draw();
+}
+
+}  // namespace orthoread

@@ -1,0 +1,95 @@
+#include "apps/commands.h"
+#include "apps/console.h"
+#include "apps/options.h"
+#include "apps/report/analysis.h"
+#include "apps/report/page.h"
+#include "data/files.h"
+
+#include <filesystem>
+
+namespace orthoread {
+namespace {
+
+struct ReportFlags {
+  CommonOptions common;
+  std::vector<std::string> folders;
+  std::string out, compare = "read";
+  std::optional<int64_t> until;
+};
+
+void write_all(const std::string& out, const Document& document, const std::string& comparison,
+               const std::string& csv) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::create_directories(out + "/plots", error);
+  check(!error, "--out: cannot make the folder {}/plots: {}", out, error.message());
+  if (fs::exists(out + "/comparison.json")) {  // an earlier report, perhaps about other runs
+    for (const auto& entry : fs::directory_iterator(out + "/plots")) {
+      if (is_plot(entry.path().filename().string())) fs::remove(entry, error);
+    }
+  }
+  for (const Plot& plot : document.plots)
+    write_file_atomically(fmt::format("{}/plots/{}.svg", out, plot.name), plot.svg);
+  write_file_atomically(out + "/comparison.json", comparison);
+  write_file_atomically(out + "/results.csv", csv);
+  write_file_atomically(out + "/report.md", to_markdown(document));
+  write_file_atomically(out + "/index.html", to_html(document));
+}
+
+int run_report(const ReportFlags& flags) {
+  flags.common.apply();
+  check(!flags.until || *flags.until >= 1, "--until: a whole number from 1 is allowed, not {}",
+        flags.until.value_or(1));
+  const RunCollection collection = read_runs(flags.folders, flags.until);
+  const Grouping grouping = group_runs(collection.runs, flags.compare);
+  Json comparison = analyze(grouping, collection);
+  comparison["until"] = flags.until ? Json(*flags.until) : Json();
+
+  Document document;
+  document.title = flags.compare == "read" ? "Which read solves noisy recall?"
+                                           : fmt::format("Which {} solves noisy recall?", flags.compare);
+  if (flags.until) document.title += fmt::format(" As of step {}", *flags.until);
+  for (const Json& sentence : comparison["answer"]) document.answer.push_back(sentence);
+  document.missing = missing_lines(grouping, comparison);
+  document.shared = settings_text(grouping.shared);
+  document.plots = draw_plots(grouping, comparison);
+  document.tables = make_tables(grouping, comparison);
+  // A folder's name may hold bytes that are no UTF-8.
+  const std::string figures = comparison.dump(1, ' ', false, Json::error_handler_t::replace);
+  write_all(flags.out, document, figures + "\n", results_csv(collection.runs));
+
+  if (flags.common.json) {
+    print_out("{}\n", figures);
+    return kDone;
+  }
+  for (const std::string& sentence : document.answer) print_out("{}\n", printable(sentence));
+  constexpr size_t kMostLines = 5;
+  for (size_t i = 0; i < std::min(document.missing.size(), kMostLines); ++i)
+    print_out("missing: {}\n", printable(document.missing[i]));
+  if (document.missing.size() > kMostLines)
+    print_out("missing: {} more, on the page\n", document.missing.size() - kMostLines);
+  print_out("{}/index.html\n", printable(flags.out));
+  return kDone;
+}
+
+}  // namespace
+
+void add_report_command(CLI::App& program, int& exit_code) {
+  auto flags = std::make_shared<ReportFlags>();
+  CLI::App* command =
+      program.add_subcommand("report", "Say what many runs mean together: tables, tests, plots, a page");
+  command->add_option("folders", flags->folders, "Run folders, or folders that hold some at any depth")
+      ->required()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_option("--out", flags->out, "The folder to write index.html, report.md, results.csv, comparison.json to")
+      ->required();
+  command->add_option("--compare", flags->compare, "The setting whose values are compared")->capture_default_str();
+  command->add_option("--until", flags->until, "Leave out what came after this step")->default_str("the end");
+  flags->common.add_to(*command);
+  command->footer(
+      "Runs that are not done are counted and left out. A run that is there twice counts once if both agree.\n"
+      "Example:\n  orthoread report runs --out report");
+  command->callback([flags, &exit_code] { exit_code = run_report(*flags); });
+}
+
+}  // namespace orthoread
