@@ -341,6 +341,11 @@ TEST_CASE("report: a run that is there twice") {
   CHECK(comparison["unfinished"].empty());
   CHECK(contains(comparison["notes"].dump(), "1 folders hold a run that is there already"));
 
+  const std::string result_path = folder / "b/again/result.json";
+  Json other = Json::parse(read_file(result_path));
+  other["final_val_accuracy"] = 0.91;  // with the same evaluations
+  write(result_path, other.dump());
+  CHECK(contains(thrown([&] { compare({folder.path()}); }), "hold the same run with different results"));
   write_run(folder / "b/again", settings_of("ns5", 1), accuracies(1400));
   const ProgramResult result =
       run_shell(fmt::format("orthoread report '{}' --out '{}'", folder.path(), folder / "out"));
@@ -414,6 +419,19 @@ TEST_CASE("report: a cut-off in steps") {
   const Json without = compare({folder.path()}, "read", 700);
   CHECK(without["cells"][0]["runs"] == 3);
   CHECK(contains(without["notes"].dump(), "1 runs are left out: they have no evaluation until step 700"));
+}
+
+TEST_CASE("report: a run has collapsed from where its accuracy stays below") {
+  const TemporaryFolder folder;
+  write_run(folder / "back", settings_of("raw", 1), {{{1, 0.03}, {200, 0.001}, {400, 0.03}, {600, 0.03}}});
+  write_run(folder / "twice", settings_of("raw", 2),
+            {{{1, 0.03}, {200, 0.001}, {400, 0.03}, {600, 0.001}, {800, 0.001}}});
+  const Json cell = compare({folder.path()})["cells"][0];
+  CHECK(cell["collapsed"] == 1);
+  CHECK(cell["flat"] == 1);
+  REQUIRE(cell["escape_curve"].size() == 1);  // both were last seen at step 600
+  CHECK(cell["escape_curve"][0]["step"] == 600);
+  CHECK(cell["escape_curve"][0]["censored"] == 2);
 }
 
 TEST_CASE("report: accuracies that are no numbers") {
