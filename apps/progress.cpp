@@ -15,23 +15,23 @@ namespace {
 constexpr auto kRedraw = std::chrono::milliseconds(100);
 constexpr auto kPlainLine = std::chrono::seconds(20);  // at least every 30 s even if a step takes some
 
-bool terminal(int file_descriptor) {
+}  // namespace
+
+bool is_terminal(int file_descriptor) {
   const char* type = std::getenv("TERM");
   return ::isatty(file_descriptor) != 0 && type != nullptr && std::string(type) != "dumb";
 }
 
-std::string duration(double seconds) {
+std::string duration_text(double seconds) {
   const auto s = std::llround(seconds);
   if (s < 60) return fmt::format("{} s", s);
   if (s < 3600) return fmt::format("{}:{:02} min", s / 60, s % 60);
   return fmt::format("{}:{:02} h", s / 3600, s / 60 % 60);
 }
 
-}  // namespace
-
 bool terminal_has_colour(int file_descriptor) {
   const char* no_colour = std::getenv("NO_COLOR");
-  return terminal(file_descriptor) && (no_colour == nullptr || *no_colour == '\0');
+  return is_terminal(file_descriptor) && (no_colour == nullptr || *no_colour == '\0');
 }
 
 Progress::Progress(std::string what, int64_t first, int64_t total, bool quiet)
@@ -39,7 +39,7 @@ Progress::Progress(std::string what, int64_t first, int64_t total, bool quiet)
       first_(first),
       total_(total),
       quiet_(quiet),
-      bar_(terminal(STDERR_FILENO)),
+      bar_(is_terminal(STDERR_FILENO)),
       colour_(terminal_has_colour(STDERR_FILENO)),
       start_(Clock::now()),
       last_(start_) {}
@@ -59,7 +59,8 @@ std::string Progress::line(int64_t done, const std::string& detail) const {
     text += colour_ ? fmt::format(" [\x1b[32m{}\x1b[0m{}]", full, rest) : fmt::format(" [{}{}]", full, rest);
   }
   text += fmt::format(" {}/{}  {}  {:.2f}/s", done, total_, detail, rate);
-  if (done < total_ && rate > 0) text += fmt::format("  {} left", duration(static_cast<double>(total_ - done) / rate));
+  if (done < total_ && rate > 0)
+    text += fmt::format("  {} left", duration_text(static_cast<double>(total_ - done) / rate));
   return text;
 }
 

@@ -7,6 +7,12 @@
 
 namespace orthoread {
 
+/// Is it a terminal that lines can be drawn over on?
+bool is_terminal(int file_descriptor);
+
+/// "42 s", "3:07 min", "2:15 h".
+std::string duration_text(double seconds);
+
 /// May the text be coloured? Not without a terminal, with NO_COLOR set, or with TERM=dumb.
 bool terminal_has_colour(int file_descriptor);
 

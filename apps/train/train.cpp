@@ -1,8 +1,8 @@
 #include "apps/commands.h"
 #include "apps/console.h"
 #include "apps/environment.h"
-#include "apps/options.h"
 #include "apps/progress.h"
+#include "apps/train/flags.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
 #include "ops/gemm.h"
@@ -16,24 +16,9 @@ namespace {
 
 struct TrainFlags {
   CommonOptions common;
-  SettingOptions setting;
-  ModelOptions model;
-  TrainingOptions training;
+  RunFlags run;
   std::string out;
-  std::optional<std::string> init;
-  bool resume = false, keep_checkpoints = false;
-
-  TrainConfig config() const {
-    TrainConfig config = training.defaults;
-    config.setting = setting.resolve();
-    config.model = model.resolve(config.setting);
-    config.dtype = model.dtype;
-    config.schedule = parse_schedule(training.schedule);
-    config.data_seed = training.data_seed.value_or(config.seed);
-    config.validate();
-    if (init) config.set_init(*init);
-    return config;
-  }
+  bool resume = false;
 };
 
 // Set by SIGINT, SIGTERM and SIGUSR1: finish the step, save, leave.
@@ -131,7 +116,7 @@ int train(const TrainConfig& config, RunFolder& folder, const TrainFlags& flags)
   };
   const auto save = [&](const SafetensorsWriter& state) { folder.write_state(state, seconds()); };
   const auto keep_weights = [&](int64_t step, const SafetensorsWriter& model) {
-    if (flags.keep_checkpoints) folder.keep_weights(step, model);
+    if (flags.run.keep_checkpoints) folder.keep_weights(step, model);
   };
 
   bool diverged = false;
@@ -189,7 +174,7 @@ int train(const TrainConfig& config, RunFolder& folder, const TrainFlags& flags)
 
 int run_train(const TrainFlags& flags) {
   flags.common.apply();
-  const TrainConfig config = flags.config();
+  const TrainConfig config = flags.run.config();
   request_stops();
   RunFolder folder(flags.out, config.to_json(), flags.resume);
   if (folder.done()) {
@@ -206,13 +191,8 @@ void add_train_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<TrainFlags>();
   CLI::App* command = program.add_subcommand("train", "Train a recall model into a run folder");
   command->add_option("--out", flags->out, "The run folder")->required();
-  command->add_option("--init", flags->init, "A checkpoint to start from instead of initial values");
   command->add_flag("--resume", flags->resume, "Continue the run that the folder holds, or begin it");
-  command->add_flag("--keep-checkpoints", flags->keep_checkpoints,
-                    "Keep the weights at every checkpoint as checkpoints/STEP.safetensors");
-  flags->setting.add_to(*command);
-  flags->model.add_to(*command);
-  flags->training.add_to(*command);
+  flags->run.add_to(*command);
   flags->common.add_to(*command);
   command->footer(
       "SIGINT, SIGTERM and SIGUSR1 finish the step, save, and leave with exit code 75.\n"

@@ -1,0 +1,255 @@
+#include "apps/sweep/grid.h"
+
+#include "apps/train/flags.h"
+#include "data/checksum.h"
+#include "data/files.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+
+namespace orthoread {
+namespace {
+
+using Values = std::vector<std::pair<std::string, Json>>;  // key and value, in the file's order
+
+constexpr int64_t kMostRuns = 1'000'000;
+
+// Not of a grid: a sweep decides these.
+const std::set<std::string> kNotOfAGrid = {"out", "resume", "threads", "json", "quiet", "help"};
+constexpr size_t kLongestName = 120;  // of a folder, without the hash
+
+enum class Kind { whole, number, text, yes_or_no };
+
+/// What each key of a grid takes.
+std::map<std::string, Kind> grid_keys() {
+  CLI::App command;
+  RunFlags flags;
+  CommonOptions common;
+  flags.add_to(command);
+  common.add_to(command);
+  std::map<std::string, Kind> keys;
+  for (const CLI::Option* option : command.get_options()) {
+    std::string key = option->get_lnames().at(0);
+    std::replace(key.begin(), key.end(), '-', '_');
+    if (kNotOfAGrid.contains(key)) continue;
+    const std::string type = option->get_type_name();
+    const bool flag = option->get_expected_max() == 0;
+    keys[key] = flag                              ? Kind::yes_or_no
+                : type == "INT" || type == "UINT" ? Kind::whole
+                : type == "FLOAT"                 ? Kind::number
+                                                  : Kind::text;
+  }
+  return keys;
+}
+
+/// How many letters have to be changed, put in or left out to make b of a (Levenshtein).
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j)
+      diagonal =
+          std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)}));
+  }
+  return row[b.size()];
+}
+
+/// " (did you mean lr?)", if a known word is near.
+template <class Known>
+std::string meant(const std::string& word, const Known& known) {
+  std::string nearest;
+  size_t least = word.size() / 3 + 2;  // of three letters one may be wrong
+  for (const std::string& candidate : known) {
+    const bool begins = word.size() >= 2 && (candidate.starts_with(word) || word.starts_with(candidate));
+    const size_t distance = begins ? 1 : edit_distance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
+}
+
+/// Whether a value of this key needs no name beside it: ns5, v80_s512, cosine.
+bool says_what_it_is(const std::string& key) { return key == "read" || key == "setting" || key == "schedule"; }
+
+std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+/// Reads one file of grids; remembers what its errors begin with.
+class GridReader {
+ public:
+  explicit GridReader(std::string path) : path_(std::move(path)), keys_(grid_keys()) {}
+
+  std::vector<GridRun> read() {
+    const Json file = read_json(path_);
+    check(file.is_object() || file.is_array(), "{}: a grid is a JSON object, or a list of them", path_);
+    if (file.is_object()) {
+      add(file, path_);
+    } else {
+      for (size_t i = 0; i < file.size(); ++i) add(file[i], fmt::format("{}, grid {}", path_, i));
+    }
+    check(!runs_.empty(), "{}: holds no grid", path_);
+    return std::move(runs_);
+  }
+
+ private:
+  void add(const Json& grid, const std::string& where) {
+    check(grid.is_object(), "{}: a grid is a JSON object with name, fixed and vary", where);
+    static const std::vector<std::string> parts = {"name", "fixed", "vary"};
+    for (const auto& [part, value] : grid.items()) {
+      check(std::find(parts.begin(), parts.end(), part) != parts.end(),
+            "{}: unknown part '{}'{}; name, fixed and vary are allowed", where, part, meant(part, parts));
+    }
+    const Json name = grid.value("name", Json()), none = Json::object();
+    check(name.is_string() && !name.get<std::string>().empty(), "{}: name must be a text that is not empty", where);
+    const Json &fixed = grid.contains("fixed") ? grid["fixed"] : none,
+               &vary = grid.contains("vary") ? grid["vary"] : none;
+    check(fixed.is_object(), "{}: fixed must be an object of keys and values", where);
+    check(vary.is_object(), "{}: vary must be an object of keys and lists of values", where);
+
+    Values constant;
+    for (const auto& [key, value] : fixed.items()) {
+      check_value(key, value, where + ", fixed");
+      constant.emplace_back(key, value);
+    }
+    std::vector<std::pair<std::string, std::vector<Json>>> axes;
+    int64_t count = 1;
+    for (const auto& [key, list] : vary.items()) {
+      check(!fixed.contains(key), "{}: {} is both in fixed and in vary", where, key);
+      axes.emplace_back(key, values_of(key, list, where + ", vary"));
+      const auto size = static_cast<int64_t>(axes.back().second.size());
+      check(size <= kMostRuns / count, "{}: more than {} runs", where, kMostRuns);
+      count *= size;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      Values varied(axes.size());
+      int64_t rest = i;
+      for (size_t axis = axes.size(); axis-- > 0;) {  // the last varies fastest
+        const auto& [key, values] = axes[axis];
+        varied[axis] = {key, values[static_cast<size_t>(rest) % values.size()]};
+        rest /= static_cast<int64_t>(values.size());
+      }
+      add_run(name, constant, varied, where);
+    }
+  }
+
+  /// A list of values, or of the whole numbers {"from": 11, "to": 26}.
+  std::vector<Json> values_of(const std::string& key, const Json& list, const std::string& where) const {
+    std::vector<Json> values;
+    if (list.is_object()) {
+      const Json from = list.value("from", Json()), to = list.value("to", Json());
+      check(list.size() == 2 && from.is_number_integer() && to.is_number_integer() && from <= to,
+            "{}: {}: a range is {{\"from\": A, \"to\": B}} with whole numbers A <= B, not {}", where, key, list.dump());
+      const int64_t first = from.get<int64_t>(), last = to.get<int64_t>();
+      check(last - first < kMostRuns, "{}: {}: more than {} values", where, key, kMostRuns);
+      for (int64_t x = first; x <= last; ++x) values.emplace_back(x);
+    } else {
+      check(list.is_array() && !list.empty(),
+            "{}: {}: a list of values, or {{\"from\": A, \"to\": B}}, is allowed, not {}", where, key, list.dump());
+      values.assign(list.begin(), list.end());
+    }
+    for (const Json& value : values) check_value(key, value, where);
+    return values;
+  }
+
+  void check_value(const std::string& key, const Json& value, const std::string& where) const {
+    check(!kNotOfAGrid.contains(key), "{}: {} is not for a grid, the sweep decides it", where, key);
+    const auto found = keys_.find(key);
+    if (found == keys_.end()) {
+      std::vector<std::string> known;
+      for (const auto& [name, kind] : keys_) known.push_back(name);
+      throw Error(fmt::format("{}: unknown key '{}'{}; the flags of train are allowed, with underscores", where, key,
+                              meant(key, known)));
+    }
+    const auto expect = [&](bool fits, const char* what) {
+      check(fits, "{}: {}: {} is expected, not {}", where, key, what, value.dump());
+    };
+    switch (found->second) {
+      case Kind::whole:
+        return expect(value.is_number_integer(), "a whole number");
+      case Kind::number:
+        return expect(value.is_number(), "a number");
+      case Kind::text:
+        return expect(value.is_string(), "a text");
+      case Kind::yes_or_no:
+        return expect(value.is_boolean(), "true or false");
+    }
+  }
+
+  void add_run(const std::string& grid, const Values& constant, const Values& varied, const std::string& where) {
+    GridRun run;
+    run.index = static_cast<int64_t>(runs_.size());
+    Values all = constant;
+    all.insert(all.end(), varied.begin(), varied.end());
+    const auto seed = std::find_if(all.begin(), all.end(), [](const auto& value) { return value.first == "seed"; });
+    const std::string seed_text = seed == all.end() ? std::to_string(TrainConfig().seed) : text_of(seed->second);
+    for (const auto& [key, value] : all) {
+      std::string flag = "--" + key, text = text_of(value);
+      std::replace(flag.begin(), flag.end(), '_', '-');
+      if (value.is_boolean()) {
+        if (value.get<bool>()) run.flags.push_back(flag);
+        continue;
+      }
+      const std::string place = "{seed}";
+      for (size_t at; key == "init" && (at = text.find(place)) != std::string::npos;)
+        text.replace(at, place.size(), seed_text);
+      run.flags.push_back(fmt::format("{}={}", flag, text));
+    }
+    for (const auto& [key, value] : varied) run.varied.emplace_back(key, text_of(value));
+    resolve(run, where);
+    run.name = name_of(grid, run);
+    runs_.push_back(std::move(run));
+  }
+
+  /// What `train` makes of the flags.
+  static void resolve(GridRun& run, const std::string& where) {
+    CLI::App command;
+    RunFlags flags;
+    CommonOptions common;
+    flags.add_to(command);
+    common.add_to(command);
+    try {
+      command.parse(std::vector<std::string>(run.flags.rbegin(), run.flags.rend()));
+      run.config = flags.config();
+      run.settings = run.config.to_json();
+    } catch (const CLI::Error& error) {
+      throw Error(fmt::format("{}, run {}: {}", where, run.index, error.what()));
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}, run {}: {}", where, run.index, error.what()));
+    }
+    run.hash = sha256(identity(run.settings).dump()).substr(0, 8);
+  }
+
+  /// What varies, or else the grid's name, and the hash.
+  static std::string name_of(const std::string& grid, const GridRun& run) {
+    std::vector<std::string> words;
+    for (const auto& [key, value] : run.varied) words.push_back(says_what_it_is(key) ? value : key + value);
+    std::string name = words.empty() ? grid : fmt::format("{}", fmt::join(words, "-"));
+    std::replace_if(
+        name.begin(), name.end(),
+        [](unsigned char c) { return !(c < 128 && std::isalnum(c) != 0) && c != '.' && c != '_' && c != '-'; }, '_');
+    return name.substr(0, kLongestName) + "-" + run.hash;
+  }
+
+  std::string path_;
+  std::map<std::string, Kind> keys_;
+  std::vector<GridRun> runs_;
+};
+
+}  // namespace
+
+std::string GridRun::label() const {
+  std::vector<std::string> words;
+  for (const auto& [key, value] : varied)
+    words.push_back(says_what_it_is(key) ? value : fmt::format("{} {}", key, value));
+  return words.empty() ? name : fmt::format("{}", fmt::join(words, ", "));
+}
+
+std::vector<GridRun> read_grid(const std::string& path) { return GridReader(path).read(); }
+
+}  // namespace orthoread

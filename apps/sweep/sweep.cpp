@@ -1,0 +1,287 @@
+#include "apps/sweep/sweep.h"
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "data/folder_lock.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <deque>
+#include <set>
+
+namespace orthoread {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kHeldSeconds = 2;     // between two looks at a run that another process holds
+constexpr double kLeaveSeconds = 2;    // what a run may need to save and leave, beside
+constexpr double kLeaveSteps = 10;     // so many steps, as one with an evaluation takes several times one without
+constexpr double kStartSeconds = 0.3;  // of a run's process
+constexpr int kSignals[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
+
+/// Signals are taken where the sweep waits, and nowhere else.
+class Signals {
+ public:
+  Signals() {
+    ::sigemptyset(&set_);
+    for (const int signal : kSignals) ::sigaddset(&set_, signal);
+    ::sigprocmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  /// The next signal, or 0 after some time without one.
+  int wait() const {
+    const timespec moment = {0, 100'000'000};
+    const int signal = ::sigtimedwait(&set_, nullptr, &moment);
+    return signal > 0 ? signal : 0;
+  }
+
+ private:
+  sigset_t set_, before_;
+};
+
+class Sweep {
+ public:
+  Sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const SweepOptions& options, SweepView& view)
+      : folder_(folder), options_(options), view_(view) {
+    std::set<std::string> seen;
+    for (const GridRun& run : runs) {
+      if (!seen.insert(run.hash).second) continue;  // in two grids of one file
+      const RunState state = folder_.state_of(run);
+      tasks_.push_back({&run, state, checkpoint_step(folder_.folder_of(run))});
+      if (state == RunState::done) times_.add_result(run.settings, folder_.folder_of(run));
+    }
+    for (Task& task : tasks_) queue_.push_back(&task);
+  }
+
+  int run() {
+    view_.note(fmt::format("{} runs ({}); {} at once", tasks_.size(), counts().text(), options_.jobs));
+    for (;;) {
+      collect_ended();
+      if (!leaving_ && time_is_up()) leave("the time limit is near");
+      if (!leaving_) start_more();
+      if (active_.empty() && (leaving_ || queue_.empty())) break;
+      show();
+      const int signal = signals_.wait();
+      if (signal != 0 && signal != SIGCHLD && !leaving_) leave(fmt::format("signal {}", signal));
+    }
+    return exit_code();
+  }
+
+ private:
+  /// A run and what is known of it.
+  struct Task {
+    const GridRun* run;
+    RunState state;
+    int64_t checkpoint;  // its step
+    bool tried = false;
+    int64_t killed_at = -1;  // the checkpoint that it had when something killed it
+    Clock::time_point next_look = {};
+  };
+  struct Active {
+    Task* task;
+    std::unique_ptr<RunProcess> process;
+  };
+
+  RunCounts counts() const {
+    RunCounts counts;
+    for (const Task& task : tasks_) counts.add(task.state);
+    return counts;
+  }
+
+  double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  /// When running jobs have to be asked to leave; a short limit is used by half at least.
+  double last_moment() {
+    double slowest = 0;
+    for (Active& active : active_) slowest = std::max(slowest, active.process->follow().step_seconds());
+    return *options_.time_limit - std::min(*options_.time_limit / 2, kLeaveSeconds + kLeaveSteps * slowest);
+  }
+  bool time_is_up() { return options_.time_limit && elapsed() >= last_moment(); }
+
+  void leave(const std::string& why) {
+    leaving_ = true;
+    if (!active_.empty()) view_.warn(fmt::format("orthoread: {}: {} running jobs save and leave", why, active_.size()));
+    for (const Active& active : active_) active.process->ask_to_leave();
+  }
+
+  void start_more() {
+    for (size_t i = 0; i < queue_.size() && static_cast<int>(active_.size()) < options_.jobs;) {
+      Task& task = *queue_[i];
+      if (Clock::now() < task.next_look) {
+        ++i;
+        continue;
+      }
+      task.state = folder_.state_of(*task.run);
+      const bool again = task.state == RunState::failed && options_.retry_failed && !task.tried;
+      if (task.state == RunState::running) {
+        if (!task.tried) view_.note(fmt::format("waits   {}: another process is at work on it", task.run->name));
+        task.tried = true;
+        task.next_look = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * kHeldSeconds));
+        ++i;
+      } else if (task.state == RunState::pending || task.state == RunState::interrupted || again) {
+        queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
+        start(task);
+      } else {
+        queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+    }
+  }
+
+  /// Starts the run's process, if the time limit leaves time for its next checkpoint.
+  void start(Task& task) {
+    const GridRun& run = *task.run;
+    task.checkpoint = checkpoint_step(folder_.folder_of(run));
+    const int64_t every = run.config.checkpoint_every;
+    const int64_t next = std::min(run.config.steps, (task.checkpoint / every + 1) * every);
+    const std::optional<double> step_seconds = times_.of(run.settings);
+    if (options_.time_limit && step_seconds &&
+        elapsed() + kStartSeconds + static_cast<double>(next - task.checkpoint) * *step_seconds > last_moment())
+      return;
+    const std::string folder = folder_.make_folder(run);
+    remove_failure(folder);
+    active_.push_back({&task, std::make_unique<RunProcess>(folder, run.flags, options_.threads)});
+    task.state = RunState::running;
+    task.tried = true;
+    if (!view_.live())
+      view_.note(fmt::format("starts  {}{}", run.name,
+                             task.checkpoint > 0 ? fmt::format(", after step {}", task.checkpoint) : ""));
+  }
+
+  void collect_ended() {
+    for (size_t i = 0; i < active_.size();) {
+      if (!active_[i].process->ended()) {
+        ++i;
+        continue;
+      }
+      Active ended = std::move(active_[i]);
+      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+      take_in(*ended.task, *ended.process);
+    }
+  }
+
+  void take_in(Task& task, RunProcess& process) {
+    const GridRun& run = *task.run;
+    const std::string folder = folder_.folder_of(run);
+    const RunProcess::Reached& reached = process.follow();
+    if (reached.step > reached.first) times_.add(run.settings, reached.seconds, reached.step - reached.first);
+    task.state = folder_.state_of(run);
+    task.checkpoint = checkpoint_step(folder);
+    switch (task.state) {
+      case RunState::done:
+      case RunState::diverged:
+        if (task.state == RunState::diverged) count_failure(run, process.last_words());
+        view_.note(fmt::format("{}    {}{}, {}", task.state == RunState::done ? "done" : "ends", run.name,
+                               std::isnan(reached.accuracy) ? "" : fmt::format(", accuracy {:.3f}", reached.accuracy),
+                               duration_text(reached.seconds)));
+        return;
+      case RunState::running:  // another sweep was faster
+        queue_.push_back(&task);
+        return;
+      default:
+        break;
+    }
+    const std::string reason = process.last_words();
+    if (process.exit_code() == kInterrupted) {
+      task.state = RunState::interrupted;
+      if (!leaving_) view_.note(fmt::format("leaves  {}: {}", run.name, reason));
+    } else if (reason.find(kAnotherProcess) != std::string::npos) {
+      queue_.push_back(&task);
+    } else if (process.exit_code() == 128 + SIGKILL && task.checkpoint > task.killed_at) {
+      // Nothing of the run's own making. For want of memory, most likely: there may be more once others have ended.
+      task.killed_at = task.checkpoint;
+      view_.warn(fmt::format("orthoread: {}: {} after step {}; it is tried again when the others are done", run.name,
+                             reason, reached.step));
+      queue_.push_back(&task);
+    } else {
+      task.state = RunState::failed;
+      write_failure(folder, process.exit_code(), reason);
+      count_failure(run, reason);
+    }
+  }
+
+  void count_failure(const GridRun& run, const std::string& reason) {
+    view_.warn(fmt::format("orthoread: {}: {}", run.name, reason));
+    if (++failures_ < options_.max_failures || leaving_) return;
+    too_many_failed_ = true;
+    leave(fmt::format("{} failed", failures_));
+  }
+
+  void show() {
+    if (!view_.live()) return;
+    std::vector<SweepView::Job> jobs;
+    for (Active& active : active_) {
+      const RunProcess::Reached& reached = active.process->follow();
+      jobs.push_back({active.task->run->label(), reached.step, active.task->run->config.steps, reached.loss,
+                      reached.accuracy, reached.step_seconds()});
+    }
+    view_.update(counts(), jobs, time_left(jobs));
+  }
+
+  /// Below 0 where a kind of run was not measured yet.
+  double time_left(const std::vector<SweepView::Job>& jobs) const {
+    double seconds = 0;
+    for (const SweepView::Job& job : jobs) {
+      if (job.step_seconds <= 0) return -1;
+      seconds += static_cast<double>(job.steps - job.step) * job.step_seconds;
+    }
+    for (const Task* task : queue_) {
+      std::optional<double> step = times_.of(task->run->settings);
+      for (size_t i = 0; i < jobs.size() && !step; ++i)
+        if (StepTimes::same_cost(active_[i].task->run->settings, task->run->settings)) step = jobs[i].step_seconds;
+      if (!step) return -1;
+      seconds += static_cast<double>(task->run->config.steps - task->checkpoint) * *step;
+    }
+    return seconds / options_.jobs;
+  }
+
+  int exit_code() {
+    const RunCounts end = counts();
+    view_.note(end.text());
+    const bool left = end.of(RunState::pending) + end.of(RunState::running) + end.of(RunState::interrupted) > 0;
+    if (left && !too_many_failed_) {
+      view_.note("the same command goes on with what is left");
+      return kInterrupted;
+    }
+    return end.of(RunState::failed) + end.of(RunState::diverged) > 0 ? kFailed : kDone;
+  }
+
+  const SweepFolder& folder_;
+  SweepOptions options_;
+  SweepView& view_;
+  Signals signals_;
+  Clock::time_point start_ = Clock::now();
+  std::vector<Task> tasks_;
+  std::deque<Task*> queue_;
+  std::vector<Active> active_;
+  StepTimes times_;
+  int64_t failures_ = 0;
+  bool leaving_ = false, too_many_failed_ = false;
+};
+
+}  // namespace
+
+int sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const SweepOptions& options, SweepView& view) {
+  return Sweep(folder, runs, options, view).run();
+}
+
+std::optional<double> seconds_left(const SweepFolder& folder, const std::vector<GridRun>& runs, int jobs) {
+  StepTimes times;
+  for (const GridRun& run : runs)
+    if (folder.state_of(run) == RunState::done) times.add_result(run.settings, folder.folder_of(run));
+  double seconds = 0;
+  for (const GridRun& run : runs) {
+    const RunState state = folder.state_of(run);
+    if (state != RunState::pending && state != RunState::interrupted && state != RunState::running) continue;
+    const std::optional<double> step = times.of(run.settings);
+    if (!step) return std::nullopt;
+    seconds += static_cast<double>(run.config.steps - checkpoint_step(folder.folder_of(run))) * *step;
+  }
+  return seconds / jobs;
+}
+
+}  // namespace orthoread

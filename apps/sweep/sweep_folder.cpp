@@ -1,0 +1,112 @@
+#include "apps/sweep/sweep_folder.h"
+
+#include "apps/train/run_folder.h"
+#include "data/folder_lock.h"
+#include "data/safetensors.h"
+
+#include <filesystem>
+#include <numeric>
+#include <set>
+
+namespace orthoread {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What does not change how long a step takes.
+const std::set<std::string> kFreeOfCost = {"seed",  "data_seed",  "lr",          "schedule", "weight_decay", "clip",
+                                           "steps", "eval_every", "val_batches", "init",     "init_sha256"};
+
+// In the order in which they are told.
+constexpr RunState kTold[] = {RunState::done,   RunState::running,  RunState::interrupted,
+                              RunState::failed, RunState::diverged, RunState::pending};
+
+std::string cost_key(const Json& settings) {
+  Json key = settings;
+  for (const std::string& name : kFreeOfCost) key.erase(name);
+  return key.dump();
+}
+
+}  // namespace
+
+std::string SweepFolder::name_of(const GridRun& run) const {
+  std::error_code error;
+  if (fs::is_directory(runs() + "/" + run.name, error)) return run.name;
+  for (const auto& entry : fs::directory_iterator(runs(), error)) {
+    std::string name = entry.path().filename();
+    if (name.ends_with("-" + run.hash)) return name;
+  }
+  return run.name;
+}
+
+std::string SweepFolder::make_folder(const GridRun& run) const {
+  make_folders(runs());
+  const FolderLock lock(runs(), FolderLock::Wait::yes);  // so that a run with two names does not get two folders
+  std::string folder = folder_of(run);
+  make_folders(folder);
+  return folder;
+}
+
+int64_t RunCounts::of(RunState state) const {
+  const auto found = counts_.find(state);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+int64_t RunCounts::total() const {
+  return std::accumulate(counts_.begin(), counts_.end(), int64_t{0},
+                         [](int64_t sum, const auto& count) { return sum + count.second; });
+}
+
+std::string RunCounts::text() const {
+  std::string text;
+  for (const RunState state : kTold)
+    if (of(state) > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", of(state), name(state));
+  return text.empty() ? "no runs" : text;
+}
+
+Json RunCounts::to_json() const {
+  Json json = Json::object();
+  for (const RunState state : kTold) json[name(state)] = of(state);
+  return json;
+}
+
+int64_t checkpoint_step(const std::string& folder) {
+  try {
+    return Safetensors::read(folder + "/state.safetensors").get<int64_t>("steps", Shape{}).item();
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+void StepTimes::add(const Json& settings, double seconds, int64_t steps) {
+  Total& total = totals_[cost_key(settings)];
+  total.seconds += seconds;
+  total.steps += steps;
+}
+
+void StepTimes::add_result(const Json& settings, const std::string& folder) {
+  const Json result = read_result(folder);
+  add(settings, result.value("seconds", 0.0), result.value("steps_run", int64_t{0}));
+}
+
+std::optional<double> StepTimes::of(const Json& settings) const {
+  const auto found = totals_.find(cost_key(settings));
+  if (found == totals_.end() || found->second.steps == 0) return std::nullopt;
+  return found->second.seconds / static_cast<double>(found->second.steps);
+}
+
+bool StepTimes::same_cost(const Json& a, const Json& b) { return cost_key(a) == cost_key(b); }
+
+std::string index_ranges(const std::vector<int64_t>& indices) {
+  std::string text;
+  for (size_t i = 0; i < indices.size();) {
+    size_t last = i;
+    while (last + 1 < indices.size() && indices[last + 1] == indices[last] + 1) ++last;
+    if (i > 0) text += ',';
+    text += last > i ? fmt::format("{}-{}", indices[i], indices[last]) : std::to_string(indices[i]);
+    i = last + 1;
+  }
+  return text;
+}
+
+}  // namespace orthoread

@@ -1,0 +1,91 @@
+#include "apps/sweep/view.h"
+
+#include "apps/console.h"
+#include "apps/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace orthoread {
+namespace {
+
+constexpr double kRedrawSeconds = 0.25;
+constexpr size_t kBar = 16, kLongestLabel = 44;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+struct TerminalSize {
+  size_t columns = 80, rows = 24;
+};
+TerminalSize terminal_size() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
+}  // namespace
+
+SweepView::SweepView(bool quiet)
+    : quiet_(quiet), live_(!quiet && is_terminal(STDERR_FILENO)), colour_(terminal_has_colour(STDERR_FILENO)) {}
+
+void SweepView::update(const RunCounts& counts, const std::vector<Job>& jobs, double seconds_left) {
+  if (!live_ || now() - last_ < kRedrawSeconds) return;
+  last_ = now();
+  const TerminalSize screen = terminal_size();
+  const size_t most = screen.rows > 3 ? screen.rows - 3 : 1, shown = std::min(jobs.size(), most);
+  size_t widest = 0;
+  for (size_t i = 0; i < shown; ++i) widest = std::max(widest, std::min(jobs[i].label.size(), kLongestLabel));
+
+  std::string block;
+  // A line is cut at the terminal's edge, so that the block is as many lines high as it is drawn.
+  const auto add = [&](const std::string& before, const std::string& bar, const std::string& after) {
+    const size_t room = screen.columns - 1;
+    const std::string plain = before + bar + after;
+    if (!colour_ || bar.empty() || plain.size() > room)
+      block += plain.substr(0, room);
+    else
+      block += before + "\x1b[32m" + bar + "\x1b[0m" + after;
+    block += '\n';
+  };
+  for (size_t i = 0; i < shown; ++i) {
+    const Job& job = jobs[i];
+    const double share = static_cast<double>(job.step) / static_cast<double>(std::max<int64_t>(1, job.steps));
+    const auto filled = static_cast<size_t>(static_cast<double>(kBar) * std::clamp(share, 0.0, 1.0));
+    std::string label = job.label.substr(0, kLongestLabel), after = std::string(kBar - filled, ' ');
+    label.resize(widest, ' ');
+    after += fmt::format("] {:>{}}/{}", job.step, std::to_string(job.steps).size(), job.steps);
+    after += std::isnan(job.loss) ? std::string(14, ' ') : fmt::format("  loss {:.3f} ", job.loss);
+    after += std::isnan(job.accuracy) ? std::string(16, ' ') : fmt::format("  accuracy {:.3f}", job.accuracy);
+    if (job.step_seconds > 0) after += fmt::format("  {:.2f}/s", 1 / job.step_seconds);
+    add(label + " [", std::string(filled, '='), after);
+  }
+  if (shown < jobs.size()) add(fmt::format("and {} more", jobs.size() - shown), "", "");
+  add(fmt::format("{} of {}{}", counts.text(), counts.total(),
+                  seconds_left >= 0 ? fmt::format(", {} left", duration_text(seconds_left)) : ""),
+      "", "");
+  clear();
+  log(block);
+  drawn_ = static_cast<int>(std::count(block.begin(), block.end(), '\n'));
+}
+
+void SweepView::note(const std::string& line) {
+  if (!quiet_) warn(line);
+}
+
+void SweepView::warn(const std::string& line) {
+  clear();
+  log(printable(line) + "\n");
+  last_ = 0;
+}
+
+void SweepView::clear() {
+  if (drawn_ > 0) log(fmt::format("\x1b[{}A\r\x1b[J", drawn_));
+  drawn_ = 0;
+}
+
+}  // namespace orthoread

@@ -1,0 +1,289 @@
+// Sweeps through the command line: many runs, each a process of its own, that survive whatever ends a process.
+#include "apps/json_file.h"
+#include "apps/train/run_state.h"
+#include "data/files.h"
+#include "tests/program.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+namespace orthoread {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Runs of a fraction of a second.
+const std::string kSmall = R"("vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8, "frac_noise": 0.5, "dim": 16,
+  "batch_size": 4, "lr": 0.01, "eval_every": 20, "val_batches": 2, "checkpoint_every": 5)";
+
+std::string grid(const std::string& fixed, const std::string& vary) {
+  return R"({"name": "small", "fixed": {)" + kSmall + (fixed.empty() ? "" : ", " + fixed) + R"(}, "vary": {)" + vary +
+         "}}";
+}
+
+/// The sweep's runs, by folder name: the files that must not depend on how often it was killed.
+std::map<std::string, std::string> results(const std::string& sweep) {
+  std::map<std::string, std::string> found;
+  for (const auto& entry : fs::directory_iterator(sweep + "/runs")) {
+    if (!entry.is_directory()) continue;
+    const std::string folder = entry.path();
+    found[entry.path().filename()] = read_file(folder + "/metrics.jsonl") + read_file(folder + "/model.safetensors");
+  }
+  return found;
+}
+
+/// A sweep's list or status, as JSON.
+Json asked(const std::string& arguments) {
+  const ProgramResult result = run_shell("orthoread sweep " + arguments + " --json");
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  return parse_json(result.out, "stdout");
+}
+
+struct Files {
+  TemporaryFolder folder;
+  std::string grid_file = folder / "grid.json", out = folder / "sweep";
+
+  explicit Files(const std::string& text) { write_file_atomically(grid_file, text); }
+  std::string arguments() const { return grid_file + " --out " + out; }
+  ProgramResult sweep(const std::string& flags = "") const {
+    return run_shell("orthoread sweep " + arguments() + " --quiet " + flags);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("sweep does every run of a grid, and then nothing again") {
+  const Files files(grid(R"("steps": 20)", R"("read": ["raw", "ns1"], "seed": {"from": 3, "to": 4})"));
+  const Json before = asked(files.arguments() + " --status");
+  CHECK(before["counts"]["pending"] == 4);
+  CHECK(before["todo"] == "0-3");
+  CHECK_FALSE(fs::exists(files.out));  // asking changes nothing
+
+  const ProgramResult result = run_shell("orthoread sweep " + files.arguments());
+  CHECK_MESSAGE(result.exit_code == 0, result.err);
+  const Json list = asked(files.arguments() + " --list");
+  REQUIRE(list.size() == 4);
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK(list[i]["index"] == i);
+    CHECK(list[i]["state"] == "done");
+    CHECK(list[i]["settings"]["seed"] == 3 + i % 2);
+    const std::string folder = list[i]["folder"];
+    CHECK(contains(folder, files.out + "/runs/" + (i < 2 ? "raw" : "ns1") + "-seed" + std::to_string(3 + i % 2) + "-"));
+    CHECK(fs::exists(folder + "/log.txt"));
+    CHECK(contains(result.err, "done    " + fs::path(folder).filename().string()));
+  }
+  const Json after = asked(files.arguments() + " --status");
+  CHECK(after["counts"]["done"] == 4);
+  CHECK(after["todo"] == "");
+
+  const std::map<std::string, std::string> first = results(files.out);
+  CHECK(files.sweep().exit_code == 0);
+  CHECK(results(files.out) == first);
+  // A run of the sweep is the run that `train` makes of the same settings.
+  const ProgramResult alone =
+      run_shell("orthoread train --quiet --out " + files.folder / "alone" +
+                " --vocab-size 24 --seq-len 32 --noise-vocab-size 8 --frac-noise 0.5 --dim 16 --batch-size 4 --lr 0.01"
+                " --eval-every 20 --val-batches 2 --steps 20 --read ns1 --seed 4");
+  REQUIRE(alone.exit_code == 0);
+  const std::string folder = list[3]["folder"];
+  CHECK(read_file(folder + "/model.safetensors") == read_file(files.folder / "alone/model.safetensors"));
+}
+
+TEST_CASE("sweep ends with the same bits, however often it was killed") {
+  const std::string text = grid(R"("steps": 1000)", R"("read": ["raw", "ns1"], "seed": [1, 2])");
+  const Files whole(text), torn(text);
+  REQUIRE(whole.sweep("--jobs 2").exit_code == 0);
+  // The sweep, one of its children, or all of them at once, at moments that differ from run to run of this test: what
+  // is promised holds for all.
+  const char* count = std::getenv("ORTHOREAD_KILLS");
+  const int kills = count == nullptr ? 6 : std::atoi(count);
+  const std::string children = "$(pgrep -P $!)";
+  const std::string victims[] = {"kill -9 $!", "kill -9 $(pgrep -P $! | head -n 1); sleep 0.1; kill -9 $!",
+                                 "kill -9 $! " + children};
+  int hit = 0;
+  for (int i = 0; i < kills; ++i) {
+    CAPTURE(i);
+    const std::string flags =
+        i % 4 == 3 ? "--shard " + std::to_string(i / 4 % 2) + "/2" : "--jobs " + std::to_string(1 + i % 3);
+    const ProgramResult result = run_shell("'" ORTHOREAD_PROGRAM "' sweep " + torn.arguments() + " --quiet " + flags +
+                                           " & sleep 0.$((100 + $(od -An -N1 -tu1 /dev/urandom))); " + victims[i % 3] +
+                                           " 2> /dev/null; wait $!");
+    hit += result.exit_code == 128 + 9;
+  }
+  const ProgramResult last = torn.sweep("--jobs 2");
+  CHECK_MESSAGE(last.exit_code == 0, last.err);
+  CHECK((results(torn.out) == results(whole.out)));
+  CHECK(hit >= kills / 2);  // else the runs are too short for this machine, and the test says nothing
+}
+
+TEST_CASE("two sweeps at once on one folder do each run once") {
+  const std::string text = grid(R"("steps": 40)", R"("read": ["raw", "ns1"], "seed": [1, 2, 3])");
+  const Files whole(text), shared(text);
+  REQUIRE(whole.sweep().exit_code == 0);
+  const std::string sweep = "'" ORTHOREAD_PROGRAM "' sweep " + shared.arguments() + " --jobs 1";
+  const ProgramResult both = run_shell(sweep + " & first=$!; " + sweep + "; second=$?; wait $first && exit $second");
+  CHECK_MESSAGE(both.exit_code == 0, both.err);
+  CHECK((results(shared.out) == results(whole.out)));
+  for (const auto& [name, bytes] : results(whole.out)) {
+    size_t started = 0;
+    for (size_t at = 0; (at = both.err.find("starts  " + name, at)) != std::string::npos; ++at) ++started;
+    CHECK_MESSAGE(started >= 1, name);
+    const std::string log = read_file(shared.out + "/runs/" + name + "/log.txt");
+    CHECK_MESSAGE(!contains(log, "continues after step"), log);
+  }
+}
+
+TEST_CASE("sweep: what fails leaves its reason, and the rest go on") {
+  // A batch of 10^8 sequences: no machine has the memory.
+  const std::string text = R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8,
+    "frac_noise": 0.5, "dim": 16, "steps": 10, "val_batches": 1},
+    "vary": {"seed": [1, 2], "batch_size": [100000000, 4]}})";
+  const Files files(text);
+  const std::string limited = "ulimit -v 2000000; ";
+  const auto sweep = [&](const std::string& flags) {
+    return run_shell(limited + "orthoread sweep " + files.arguments() + " --jobs 1 --quiet " + flags);
+  };
+  const ProgramResult result = sweep("");
+  CHECK(result.exit_code == 1);
+  const Json list = asked(files.arguments() + " --list");
+  CHECK(list[0]["state"] == "failed");
+  CHECK(list[1]["state"] == "done");
+  CHECK(list[2]["state"] == "failed");
+  CHECK(list[3]["state"] == "done");
+  const Json failure = read_json(std::string(list[0]["folder"]) + "/failure.json");
+  CHECK(failure["exit_code"] == 1);
+  CHECK_MESSAGE(contains(failure["reason"].get<std::string>(), "out of memory"), failure.dump());
+  CHECK(asked(files.arguments() + " --status")["todo"] == "");  // failed runs are not tried again by themselves
+
+  const std::string log = std::string(list[0]["folder"]) + "/log.txt";
+  const auto before = fs::file_size(log);
+  CHECK(sweep("").exit_code == 1);
+  CHECK(fs::file_size(log) == before);
+  CHECK(sweep("--retry-failed").exit_code == 1);
+  CHECK(fs::file_size(log) > before);
+
+  const Files stopped(text);
+  CHECK(run_shell(limited + "orthoread sweep " + stopped.arguments() + " --jobs 1 --quiet --fail-fast").exit_code == 1);
+  CHECK(asked(stopped.arguments() + " --status")["counts"]["pending"] == 3);
+  CHECK(
+      run_shell(limited + "orthoread sweep " + stopped.arguments() + " --jobs 1 --quiet --max-failures 1").exit_code ==
+      1);  // the failed one does not count again
+  CHECK(asked(stopped.arguments() + " --status")["counts"]["done"] == 1);
+}
+
+TEST_CASE("sweep: a run that diverges counts as such") {
+  const Files files(R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8, "dim": 16,
+    "frac_noise": 0.5, "steps": 10, "batch_size": 2, "val_batches": 1, "schedule": "constant"},
+    "vary": {"lr": [1e300, 0.01]}})");
+  CHECK(files.sweep().exit_code == 1);
+  CHECK(asked(files.arguments() + " --status")["counts"]["diverged"] == 1);
+  CHECK(asked(files.arguments() + " --status")["counts"]["done"] == 1);
+  CHECK(files.sweep("--retry-failed").exit_code == 1);  // it would diverge again
+}
+
+TEST_CASE("sweep: a signal and the time limit have everything saved") {
+  const std::string text = grid(R"("steps": 100000)", R"("seed": [1, 2, 3])");
+  const Files files(text);
+  for (const std::string signal : {"TERM", "USR1"}) {
+    const ProgramResult result = run_shell("'" ORTHOREAD_PROGRAM "' sweep " + files.arguments() +
+                                           " --quiet --jobs 2 & sleep 1; kill -" + signal + " $!; wait $!");
+    CHECK_MESSAGE(result.exit_code == 75, result.err);
+    const Json status = asked(files.arguments() + " --status");
+    CHECK(status["counts"]["interrupted"] == 2);
+    CHECK(status["counts"]["pending"] == 1);
+    CHECK(status["todo"] == "0-2");
+  }
+  const ProgramResult limited = run_shell("orthoread sweep " + files.arguments() + " --jobs 1 --time-limit 2s");
+  CHECK_MESSAGE(limited.exit_code == 75, limited.err);
+  CHECK(contains(limited.err, "the time limit is near"));
+  CHECK(asked(files.arguments() + " --status")["counts"]["interrupted"] == 2);
+}
+
+TEST_CASE("sweep: one index, a job array's variable, chunks and shards") {
+  const std::string text = grid(R"("steps": 5)", R"("seed": {"from": 0, "to": 6})");
+  const auto done = [](const Files& files) {
+    std::string indices;
+    const Json list = asked(files.arguments() + " --list");
+    for (const Json& run : list)
+      if (run["state"] == "done") indices += run["index"].dump();
+    return indices;
+  };
+  {
+    const Files files(text);
+    CHECK(files.sweep("--index 3").exit_code == 0);
+    CHECK(done(files) == "3");
+    const auto with = [&](const std::string& variable) {
+      return run_shell(variable + " orthoread sweep " + files.arguments() + " --quiet").exit_code;
+    };
+    CHECK(with("SLURM_ARRAY_TASK_ID=1") == 0);
+    CHECK(with("JOB_COMPLETION_INDEX=0") == 0);
+    CHECK(with("SGE_TASK_ID=6") == 0);  // from 1
+    CHECK(with("PBS_ARRAY_INDEX=2") == 0);
+    CHECK(done(files) == "01235");
+    CHECK(with("SLURM_ARRAY_TASK_ID=7") == 2);
+    CHECK(with("SGE_TASK_ID=undefined") == 0);  // not in an array: all
+    CHECK(done(files) == "0123456");
+  }
+  {
+    const Files files(text);
+    CHECK(files.sweep("--chunk 3 --index 1").exit_code == 0);
+    CHECK(done(files) == "345");
+    CHECK(asked(files.arguments() + " --status --chunk 3")["todo"] == "0,2");
+    CHECK(files.sweep("--chunk 3 --index 2").exit_code == 0);
+    CHECK(done(files) == "3456");
+  }
+  {
+    const Files files(text);
+    CHECK(files.sweep("--shard 1/3").exit_code == 0);
+    CHECK(done(files) == "14");
+    CHECK(files.sweep("--shard 0/3").exit_code == 0);
+    CHECK(files.sweep("--shard 2/3").exit_code == 0);
+    CHECK(done(files) == "0123456");
+  }
+}
+
+TEST_CASE("sweep: usage errors end in one line and exit code 2") {
+  const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
+  const auto refused = [&](const std::string& flags, const std::string& message) {
+    CAPTURE(flags);
+    const ProgramResult result = run_shell("orthoread sweep " + files.arguments() + " " + flags);
+    CHECK(result.exit_code == 2);
+    CHECK_MESSAGE(contains(result.err, message), result.err);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK_FALSE(fs::exists(files.out));
+  };
+  refused("--index 2", "--index: from 0 to 1 is allowed for the 2 runs of ");
+  refused("--index -1", "--index");
+  refused("--jobs 0", "--jobs: a whole number from 1");
+  refused("--shard 3", "--shard: I/N");
+  refused("--shard 3/2", "--shard: I/N");
+  refused("--shard 1/2 --index 0", "not together");
+  refused("--list --status", "not together");
+  refused("--chunk 0", "--chunk: a whole number from 1");
+  refused("--time-limit soon", "--time-limit: a time such as 2h30m");
+  refused("--time-limit 0s", "--time-limit: a time such as 2h30m");
+  refused("--max-failures 0", "--max-failures: a whole number from 1");
+  const ProgramResult missing = run_shell("orthoread sweep " + files.folder / "none.json" + " --out " + files.out);
+  CHECK(missing.exit_code == 2);
+  CHECK(contains(missing.err, "cannot read"));
+  CHECK(contains(run_shell("orthoread sweep --help").out, "Example:\n  orthoread sweep"));
+}
+
+TEST_CASE("sweep: a folder that cannot be written into, and a full disk, lose nothing") {
+  const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
+  write_file_atomically(files.folder / "file", "");
+  const ProgramResult blocked =
+      run_shell("orthoread sweep " + files.grid_file + " --out " + files.folder / "file/sweep" + " --quiet");
+  CHECK(blocked.exit_code == 2);
+  CHECK(contains(blocked.err, "cannot make the folder"));
+  // 50 KiB a file: the log and config.json fit, a checkpoint does not.
+  const ProgramResult full = run_shell("ulimit -f 50; orthoread sweep " + files.arguments() + " --quiet");
+  CHECK(full.exit_code == 1);
+  CHECK(contains(full.err, "File too large"));
+  CHECK(files.sweep("--retry-failed").exit_code == 0);
+}
+
+}  // namespace orthoread
