@@ -15,10 +15,6 @@
 #include <string_view>
 #include <type_traits>
 
-#if defined(__x86_64__)
-#define ORTHOREAD_X86 1
-#endif
-
 namespace orthoread {
 
 namespace baseline {

@@ -9,7 +9,7 @@ namespace baseline {
 template <Real T>
 const RowKernels<T>& rows();
 }
-#if defined(__x86_64__)
+#if defined(ORTHOREAD_X86)
 namespace avx2 {
 template <Real T>
 const RowKernels<T>& rows();
@@ -22,7 +22,7 @@ const RowKernels<T>& rows();
 
 template <Real T>
 const RowKernels<T>& row_kernels() {
-#if defined(__x86_64__)
+#if defined(ORTHOREAD_X86)
   if (instruction_set() == InstructionSet::avx512) return avx512::rows<T>();
   if (instruction_set() == InstructionSet::avx2) return avx2::rows<T>();
 #endif
