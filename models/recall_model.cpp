@@ -131,12 +131,19 @@ Tensor<T> RecallModel<T>::convolution(const Tensor<T>& a, RecallState<T>* state)
 }
 
 template <Real T>
-Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const {
-  const int64_t inner = config_.inner(), heads = config_.heads;
-  const std::vector<Tensor<T>> up = norm_linear_split(x, one_plus(norm_), proj_up_, {inner, inner});
-  const Tensor<T>&a = up[0], &z = up[1];
-  const Tensor<T> c = convolution(a, state);
+Tensor<T> RecallModel<T>::embed(const Array<int64_t>& tokens) const {
+  check_shape(tokens.rank() == 2, "recall model: tokens must be (B, S), they are {}", tokens.shape());
+  return embedding(embedding_, tokens);
+}
 
+template <Real T>
+std::vector<Tensor<T>> RecallModel<T>::project_up(const Tensor<T>& x) const {
+  return norm_linear_split(x, one_plus(norm_), proj_up_, {config_.inner(), config_.inner()});
+}
+
+template <Real T>
+MemoryInputs<T> RecallModel<T>::memory_inputs(const Tensor<T>& c, const Tensor<T>& a) const {
+  const int64_t inner = config_.inner(), heads = config_.heads;
   // Query and key come from c, the value from a, and both gates from [q k v]: with that map and those of the blocks
   // multiplied, they come from c and a. Weights are multiplied rather than activations: there are far fewer of them.
   const std::vector<Tensor<T>> gates_of = split(concat<T>({igate_weight_, fgate_weight_}, 0), 1, {inner, inner, inner});
@@ -148,30 +155,40 @@ Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, Recall
   const std::vector<Tensor<T>> of_c = linear_maps<T>(c, {q_proj_, scale(k_proj_, number<T>(1 / root))},  // k / sqrt(d)
                                                      through(gates_of[0], q_proj_) + through(gates_of[1], k_proj_));
   const std::vector<Tensor<T>> of_a = linear_maps<T>(a, {v_proj_}, through(gates_of[2], v_proj_));
-  const Tensor<T>&query = of_c[0], &key = of_c[1], &value = of_a[0];
   const Tensor<T> gates = of_c[2] + of_a[1] + concat<T>({igate_bias_, fgate_bias_}, 0);
   const std::vector<Tensor<T>> gate = split(gates, -1, {heads, heads});
+  return {of_c[0], of_c[1], of_a[0], gate[0], log_sigmoid(gate[1])};
+}
 
-  const Tensor<T>& input_gate = gate[0];
-  const Tensor<T> log_forget = log_sigmoid(gate[1]);
+template <Real T>
+Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const {
+  const std::vector<Tensor<T>> up = project_up(x);
+  const Tensor<T>&a = up[0], &z = up[1];
+  const Tensor<T> c = convolution(a, state);
+  const auto [query, key, value, input_gate, log_forget] = memory_inputs(c, a);
   const Tensor<T> memory =
       state != nullptr          ? Tensor<T>(mlstm_stream(query.value(), key.value(), value.value(), input_gate.value(),
                                                          log_forget.value(), config_.read, state->memory))
       : config_.composed_memory ? mlstm_composed(query, key, value, input_gate, log_forget, config_.read)
                                 : mlstm(query, key, value, input_gate, log_forget, config_.read, wanted);
-  return gated_norm_linear(memory, one_plus(outnorm_), heads, learnable_skip_, c, z, proj_down_, x);
+  return gated_norm_linear(memory, one_plus(outnorm_), config_.heads, learnable_skip_, c, z, proj_down_, x);
 }
 
 template <Real T>
 Tensor<T> RecallModel<T>::logits(const Array<int64_t>& tokens, const Wanted& wanted, RecallState<T>* state) const {
-  check_shape(tokens.rank() == 2, "recall model: tokens must be (B, S), they are {}", tokens.shape());
-  const Tensor<T> y = block(embedding(embedding_, tokens), wanted, state);
+  const Tensor<T> y = block(embed(tokens), wanted, state);
   return norm_linear(y, one_plus(post_norm_), head_weight_, head_bias_);
 }
 
 template <Real T>
 Tensor<T> RecallModel<T>::forward(const Array<int64_t>& tokens, const Wanted& wanted) const {
   return logits(tokens, wanted, nullptr);
+}
+
+template <Real T>
+MemoryInputs<T> RecallModel<T>::memory_inputs(const Array<int64_t>& tokens) const {
+  const Tensor<T> a = project_up(embed(tokens))[0];
+  return memory_inputs(convolution(a, nullptr), a);
 }
 
 template <Real T>

@@ -47,6 +47,9 @@ class RecallModel {
   /// no history; needs the fused memory.
   Array<T> step(const Array<int64_t>& tokens, RecallState<T>& state) const;
 
+  /// What the memory is given for tokens (B, S), to look into it from outside.
+  MemoryInputs<T> memory_inputs(const Array<int64_t>& tokens) const;
+
   Parameters<T> parameters();
   const RecallModelConfig& config() const { return config_; }
 
@@ -55,6 +58,12 @@ class RecallModel {
   Tensor<T> logits(const Array<int64_t>& tokens, const Wanted& wanted, RecallState<T>* state) const;
   /// x plus what the block makes of it: (B, S, D) -> (B, S, D).
   Tensor<T> block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const;
+  /// (B, S) -> (B, S, D).
+  Tensor<T> embed(const Array<int64_t>& tokens) const;
+  /// The block's two halves (B, S, I) of x (B, S, D), a for the memory and z that gates it.
+  std::vector<Tensor<T>> project_up(const Tensor<T>& x) const;
+  /// From a and c, its convolution.
+  MemoryInputs<T> memory_inputs(const Tensor<T>& c, const Tensor<T>& a) const;
   /// silu of the causal convolution: (B, S, I) -> (B, S, I).
   Tensor<T> convolution(const Tensor<T>& a, RecallState<T>* state) const;
 

@@ -17,6 +17,12 @@ template <Real T>
 Tensor<T> mlstm(const Tensor<T>& query, const Tensor<T>& key, const Tensor<T>& value, const Tensor<T>& input_gate,
                 const Tensor<T>& log_forget, const MemoryRead& read, const Wanted& wanted = {});
 
+/// What mlstm takes, by name.
+template <Real T>
+struct MemoryInputs {
+  Tensor<T> query, key, value, input_gate, log_forget;
+};
+
 /// The memories of a batch between tokens: (B, H) of them, empty before the first token.
 template <Real T>
 using MlstmState = std::vector<LaneState<T>>;

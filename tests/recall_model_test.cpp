@@ -3,7 +3,12 @@
 #include "core/parallel.h"
 #include "data/noisy_recall.h"
 #include "data/safetensors.h"
+#include "ops/conv.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
 #include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
 #include "ops/softmax.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -223,6 +228,34 @@ TEST_CASE("recall model: gradients of a model in training, in float, are as exac
     sum += layer.second;
   }
   CHECK(sum / static_cast<double>(logs.size()) <= std::log(1.5));
+}
+
+TEST_CASE("recall model: the memory is given what the layer defines") {
+  const RecallModelConfig config{.vocab_size = 12, .dim = 10, .heads = 2};
+  RecallModel<double> model(config, RandomStream(3));
+  std::map<std::string, Tensor<double>> weight;
+  RandomStream noise(6);  // moves what starts at 0 to a place where it matters
+  for (const auto& [name, tensor] : model.parameters()) {
+    for (int64_t i = 0; i < tensor->value().size(); ++i) tensor->edit()[i] += 0.1 * noise.normal();
+    weight.emplace(name, tensor->value());
+  }
+  const Array<int64_t> tokens({2, 5}, {0, 3, 2, 11, 4, 1, 7, 7, 9, 10});
+  const auto at = [&](const std::string& name) { return weight.at(name); };
+  const auto xn = layer_norm(embedding(at("embedding.weight"), tokens), shift(at("norm.weight"), 1.0));
+  const auto a = split(linear(xn, at("layer.proj_up.weight")), -1, {64, 64})[0];
+  const auto c = causal_conv_silu(a, at("layer.conv1d.conv.weight"), at("layer.conv1d.conv.bias"));
+  const auto q = blockwise_linear(c, at("layer.q_proj.weight")), k = blockwise_linear(c, at("layer.k_proj.weight")),
+             v = blockwise_linear(a, at("layer.v_proj.weight"));
+  const auto qkv = concat(std::vector{q, k, v}, 2);
+  const auto gate = [&](const std::string& name) {
+    return linear(qkv, at("layer.mlstm_cell." + name + ".weight"), at("layer.mlstm_cell." + name + ".bias"));
+  };
+  const MemoryInputs<double> given = model.memory_inputs(tokens);
+  CHECK(relative_error(given.query.value(), q.value()) <= 1e-13);
+  CHECK(relative_error(given.key.value(), scale(k, 1 / std::sqrt(32.0)).value()) <= 1e-13);
+  CHECK(relative_error(given.value.value(), v.value()) <= 1e-13);
+  CHECK(relative_error(given.input_gate.value(), gate("igate").value()) <= 1e-13);
+  CHECK(relative_error(given.log_forget.value(), log_sigmoid(gate("fgate")).value()) <= 1e-13);
 }
 
 TEST_CASE("recall model: configurations that do not fit") {

@@ -11,11 +11,6 @@ struct MemorySize {
   double lanes() const { return static_cast<double>(batch * heads); }
 };
 
-template <Real T>
-struct MemoryInputs {
-  Tensor<T> query, key, value, input_gate, log_forget;  // as mlstm takes them
-};
-
 /// Inputs as at the start of training: normal queries, keys and values, forget gates from sigmoid(3) to sigmoid(6) by
 /// head, input gates near 1. `worst_case`: two orthogonal keys take turns, and two values, so that C^T C has two
 /// eigenvalues, about 2/3 and 1/3 of its trace: the larger one makes the series long, and the other keeps it long where
