@@ -10,6 +10,7 @@ void add_data_command(CLI::App& program, int& exit_code);
 void add_train_command(CLI::App& program, int& exit_code);
 void add_eval_command(CLI::App& program, int& exit_code);
 void add_sweep_command(CLI::App& program, int& exit_code);
+void add_probe_command(CLI::App& program, int& exit_code);
 void add_gradcheck_command(CLI::App& program, int& exit_code);
 void add_bench_command(CLI::App& program, int& exit_code);
 void add_report_command(CLI::App& program, int& exit_code);

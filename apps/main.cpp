@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   add_train_command(program, exit_code);
   add_eval_command(program, exit_code);
   add_sweep_command(program, exit_code);
+  add_probe_command(program, exit_code);
   add_gradcheck_command(program, exit_code);
   add_bench_command(program, exit_code);
   add_report_command(program, exit_code);

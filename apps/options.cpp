@@ -4,17 +4,21 @@
 #include "ops/mlstm_lane.h"
 
 namespace orthoread {
-namespace {
 
-/// A number of a checkpoint's metadata, if it is there.
 template <class N>
-std::optional<N> number_in(const std::map<std::string, std::string>& metadata, const char* key) {
+std::optional<N> metadata_number(const std::map<std::string, std::string>& metadata, const char* key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) return std::nullopt;
   const std::optional<N> number = number_from<N>(found->second);
   check(number.has_value(), "checkpoint: the metadata's {} should be a number, it is '{}'", key, found->second);
   return number;
 }
+
+template std::optional<int64_t> metadata_number(const std::map<std::string, std::string>&, const char*);
+template std::optional<uint64_t> metadata_number(const std::map<std::string, std::string>&, const char*);
+template std::optional<double> metadata_number(const std::map<std::string, std::string>&, const char*);
+
+namespace {
 
 /// The instruction set of that name; an error if the processor lacks it.
 InstructionSet parse_instruction_set(const std::string& text) {
@@ -68,10 +72,10 @@ void SettingOptions::add_to(CLI::App& command) {
 
 RecallSetting SettingOptions::resolve(const std::map<std::string, std::string>& metadata) const {
   RecallSetting base;
-  base.vocab_size = number_in<int64_t>(metadata, "vocab_size").value_or(base.vocab_size);
-  base.seq_len = number_in<int64_t>(metadata, "seq_len").value_or(base.seq_len);
-  base.noise_vocab_size = number_in<int64_t>(metadata, "noise_vocab_size").value_or(base.noise_vocab_size);
-  base.frac_noise = number_in<double>(metadata, "frac_noise").value_or(base.frac_noise);
+  base.vocab_size = metadata_number<int64_t>(metadata, "vocab_size").value_or(base.vocab_size);
+  base.seq_len = metadata_number<int64_t>(metadata, "seq_len").value_or(base.seq_len);
+  base.noise_vocab_size = metadata_number<int64_t>(metadata, "noise_vocab_size").value_or(base.noise_vocab_size);
+  base.frac_noise = metadata_number<double>(metadata, "frac_noise").value_or(base.frac_noise);
   const auto query = metadata.find("single_query");
   base.single_query = single_query || (query != metadata.end() && query->second == "true");
   if (setting) {

@@ -53,6 +53,10 @@ struct CommonOptions {
   void apply() const;
 };
 
+/// A number of a checkpoint's metadata, if it is there; an error if it is no number.
+template <class N>
+std::optional<N> metadata_number(const std::map<std::string, std::string>& metadata, const char* key);
+
 /// SETTING: what the task is.
 struct SettingOptions {
   std::optional<std::string> setting;

@@ -4,6 +4,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -43,20 +44,21 @@ void run_gnuplot(const Scratch& scratch, const std::string& script) {
         "gnuplot is not installed (Debian: apt-get install gnuplot-nox)");
   if (status != 0) {
     const std::string messages = read_file(scratch / "messages");
-    throw Error(fmt::format("gnuplot says: {}", messages.substr(0, messages.find('\n'))));
+    const size_t begin = std::min(messages.find_first_not_of(" \n"), messages.size());
+    throw Error(fmt::format("gnuplot says: {}", messages.substr(begin, messages.find('\n', begin) - begin)));
   }
 }
 
 }  // namespace
 
-void plot(const std::string& path, const std::string& script) {
+void plot(const std::string& path, const std::string& script, int height) {
   const bool svg = path.ends_with(".svg");
   check(svg || path.ends_with(".png"), "cannot plot {}: .svg and .png are allowed", path);
   const Scratch scratch;
   const std::string picture = scratch / "picture";
   try {
-    run_gnuplot(scratch, fmt::format("set terminal {} size 760,480 font 'sans-serif,13'\nset output '{}'\n{}\n",
-                                     svg ? "svg background 'white'" : "pngcairo", picture, script));
+    run_gnuplot(scratch, fmt::format("set terminal {} size 760,{} font 'sans-serif,13'\nset output '{}'\n{}\n",
+                                     svg ? "svg background 'white'" : "pngcairo", height, picture, script));
   } catch (const Error& error) {
     throw Error(fmt::format("cannot plot {}: {}", path, error.what()));
   }

@@ -45,11 +45,13 @@ Tensor<T> streamed_logits(const RecallModel<T>& model, const Array<int64_t>& inp
 }  // namespace
 
 template <Real T>
-Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream) {
+Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream,
+                    const LookAtLogits<T>& look) {
   const NoGrad no_grad;
   Evaluation total;
   double counted = 0;
-  for (const auto& [inputs, targets] : batches) {
+  for (const RecallBatch& batch : batches) {
+    const auto& [inputs, targets] = batch;
     auto wanted = Wanted::uninitialized(targets.shape());
     uint8_t* flags = wanted.edit();
     std::transform(targets.data(), targets.data() + targets.size(), flags, [](int64_t t) { return t != kIgnored; });
@@ -57,6 +59,7 @@ Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>&
     const Tensor<T> logits = stream ? streamed_logits(model, inputs) : model.forward(inputs, wanted);
     total.loss += value_of(cross_entropy(logits, targets).value().item());
     total.accuracy += accuracy(logits.value(), targets);
+    if (look) look(batch, logits.value());
     ++counted;
   }
   return {total.loss / counted, total.accuracy / counted};
@@ -154,8 +157,10 @@ void Trainer<T>::restore(const Safetensors& file) {
   }
 }
 
-template Evaluation evaluate(const RecallModel<float>&, const std::vector<RecallBatch>&, bool);
-template Evaluation evaluate(const RecallModel<double>&, const std::vector<RecallBatch>&, bool);
+template Evaluation evaluate(const RecallModel<float>&, const std::vector<RecallBatch>&, bool,
+                             const LookAtLogits<float>&);
+template Evaluation evaluate(const RecallModel<double>&, const std::vector<RecallBatch>&, bool,
+                             const LookAtLogits<double>&);
 template class Trainer<float>;
 template class Trainer<double>;
 

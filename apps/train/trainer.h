@@ -11,10 +11,15 @@ struct Evaluation {
   double loss = 0, accuracy = 0;
 };
 
+/// Looks at the logits of a batch: those at ignored targets mean nothing.
+template <Real T>
+using LookAtLogits = std::function<void(const RecallBatch& batch, const Array<T>& logits)>;
+
 /// Means over the batches of the batch means over the targets that are not ignored; batches without any are left out.
 /// With `stream`, token by token with a state of constant size instead of all tokens at once.
 template <Real T>
-Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream = false);
+Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream = false,
+                    const LookAtLogits<T>& look = {});
 
 /// `count` batches of a fresh stream, with evaluation targets.
 std::vector<RecallBatch> validation_batches(const RecallSetting& setting, uint64_t seed, int64_t count,
