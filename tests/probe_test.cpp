@@ -368,6 +368,7 @@ TEST_CASE("probe: bad input is one line") {
   check_refused(probe + " --read raw", 2, "--read: raw is measured anyway; ns<k> with k from 0 to 10 is allowed");
   check_refused(probe + " --read ns11", 2, "'ns11'");
   check_refused(probe + " --positions 32", 2, "--positions: from 1 to the 31 tokens is allowed, not 32");
+  check_refused(probe + " --step -1", 2, "--step: a whole number from 0 is allowed, not -1");
   check_refused(probe + " --batches 0", 2, "--batches: a whole number from 1 is allowed, not 0");
   check_refused(probe + " --batches 1 --batch-size 1", 2, "give it more sequences");
   check_refused(probe + " --dtype float16", 2, "--dtype: float32 and float64 are allowed, not 'float16'");

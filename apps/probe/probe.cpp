@@ -201,10 +201,12 @@ std::string summary(const std::vector<Probed>& all) {
   return table;
 }
 
-/// Two panels, a colour for each checkpoint: the spectra after the last token, and the accuracy by age of the key.
+/// Two panels, a colour and a mark for each checkpoint: the spectra after the last token, and the accuracy by age of
+/// the key.
 std::string plot_script(const std::vector<Probed>& all) {
   const std::vector<std::string> names = labels(all);
-  constexpr size_t kMostNamed = 12;  // more lines than this have no room for their names
+  constexpr size_t kMostNamed = 12;            // more lines than this have no room for their names
+  constexpr int kMarks[] = {7, 5, 9, 11, 13};  // gnuplot's filled ones
   std::string data, spectra, recall;
   for (size_t i = 0; i < all.size(); ++i) {
     const auto& [path, config, probe] = all[i];
@@ -223,19 +225,21 @@ std::string plot_script(const std::vector<Probed>& all) {
     std::string title = all.size() <= kMostNamed ? tail(names[i], 40) : "";
     std::replace(title.begin(), title.end(), '\'', '_');  // which would end the text
     const auto line = [&](const char* what, int column, const char* dash, const std::string& name) {
-      return fmt::format("${}{} using 1:{} with linespoints pt 7 ps 0.3 lw 2 {} lc palette frac {:.4f} {}, ", what, i,
-                         column, dash, shade, name.empty() ? "notitle" : "title '" + name + "'");
+      return fmt::format("${}{} using 1:{} with linespoints pt {} ps 0.5 lw 2 {} lc palette frac {:.4f} {}, ", what, i,
+                         column, kMarks[i % std::size(kMarks)], dash, shade,
+                         name.empty() ? "notitle" : "title '" + name + "'");
     };
     spectra += line("spectrum", 2, "dt 1", title) + line("spectrum", 3, "dt 3", "");
     recall += line("recall", 2, "dt 1", title) + line("recall", 3, "dt 3", "");
   }
   return data +
          "set palette defined (0 '#440154', 1 '#31688e', 2 '#35b779', 3 '#c8a000')\nunset colorbox\nset grid\nunset "
-         "key\nset multiplot layout 2,1\n"
+         "key\nset lmargin 10\nset multiplot layout 2,1\n"
          "set title 'Singular values over their sum, after the last token'\nset logscale y\nset format y '%g'\n"
          "set yrange [1e-6:1]\nset xlabel 'of C; dotted: of C orthogonalized'\nplot " +
          spectra +
-         "\nset title 'Accuracy by the age of the key'\nset key below maxcols 2 noenhanced\nunset logscale y\nset "
+         "\nset title 'Accuracy by the age of the key'\nset key below maxcols 1 height 1.5 noenhanced\nunset logscale "
+         "y\nset "
          "yrange [0:1]\nset logscale x 2\n"
          "set xlabel 'tokens since the key was seen; dotted: orthogonalized read'\nplot " +
          recall + "\nunset multiplot";
@@ -248,6 +252,7 @@ int run_probe(const ProbeFlags& flags) {
   };
   check(flags.plot.empty() || flags.plot.ends_with(".svg") || flags.plot.ends_with(".png"),
         "--plot: .svg and .png are allowed, not {}", flags.plot);
+  check(flags.step.value_or(0) >= 0, "--step: a whole number from 0 is allowed, not {}", *flags.step);
   at_least_one("batches", flags.batches);
   at_least_one("batch-size", flags.batch_size);
   std::vector<Probed> all;
