@@ -1,0 +1,102 @@
+// The pages of the tour: the code they show is the code that is compiled, and what they print is what it prints.
+#include "data/files.h"
+#include "tests/program.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+using namespace orthoread;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kRoot = ORTHOREAD_SOURCE_DIR;
+
+/// The files of a folder with this extension, sorted by name.
+std::vector<fs::path> files(const char* folder, const char* extension) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(kRoot / folder))
+    if (entry.path().extension() == extension) found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// The contents of the page's code blocks of a language, in order.
+std::vector<std::string> blocks(const std::string& page, const std::string& language) {
+  std::vector<std::string> found;
+  const std::string fence = "```" + language + "\n";
+  for (size_t at = page.find(fence); at != page.npos; at = page.find(fence, at + 1)) {
+    const size_t begin = at + fence.size(), end = page.find("```", begin);
+    REQUIRE(end != page.npos);
+    found.push_back(page.substr(begin, end - begin));
+  }
+  return found;
+}
+
+/// The page without its code blocks.
+std::string prose(std::string page) {
+  for (size_t begin; (begin = page.find("```")) != page.npos;)
+    page.erase(begin, page.find("```", begin + 3) + 3 - begin);
+  return page;
+}
+
+std::string joined(const std::vector<std::string>& texts) { return fmt::format("{}", fmt::join(texts, "")); }
+
+}  // namespace
+
+TEST_CASE("tour: twelve stops, whose programs stand on their pages") {
+  std::set<std::string> stops;
+  for (const fs::path& program : files("apps/tour", ".cpp")) {
+    const std::string text = read_file(program), stop = program.filename().string().substr(0, 2);
+    CAPTURE(program.string());
+    CHECK(std::count(text.begin(), text.end(), '\n') < 60);
+    bool shown = false;
+    for (const fs::path& page : files("docs/tour", ".md")) {
+      if (!page.filename().string().starts_with(stop)) continue;
+      const std::vector<std::string> code = blocks(read_file(page), "cpp");
+      shown = shown || std::find(code.begin(), code.end(), text) != code.end();
+    }
+    CHECK_MESSAGE(shown, "the page does not show this text");
+    stops.insert(stop);
+  }
+  CHECK(stops.size() == 12);
+}
+
+TEST_CASE("tour: every command on the pages gives what the page says") {
+  size_t commands = 0;
+  for (const fs::path& page : files("docs/tour", ".md")) {
+    CAPTURE(page.string());
+    const std::string text = read_file(page);
+    const bool overview = page.filename() == "README.md";
+    const std::string stop = overview ? "1" : std::to_string(std::stoi(page.filename().string()));
+    REQUIRE(blocks(text, "sh") == std::vector<std::string>{"./dev tour " + stop + "\n"});
+    const ProgramResult result = run_shell(
+        fmt::format("cd '{}' && DEV_BUILD_FOLDER='{}' ./dev tour {}", kRoot.string(), ORTHOREAD_BUILD_DIR, stop));
+    CHECK(result.exit_code == 0);
+    if (!overview) CHECK_MESSAGE(result.out == joined(blocks(text, "text")), (result.out + result.err));
+    ++commands;
+  }
+  CHECK(commands == 13);
+}
+
+TEST_CASE("tour: a stop that there is not") {
+  const ProgramResult result = run_shell("cd '" + kRoot.string() + "' && ./dev tour 13");
+  CHECK(result.exit_code == 2);
+  CHECK(result.err == "dev: the tour has the stops 1 to 12, not '13'\n");
+  CHECK(contains(run_shell("cd '" + kRoot.string() + "' && ./dev tour").out,
+                 "4: backward, and why newest first is enough\n"));
+}
+
+TEST_CASE("tour: links lead to files") {
+  for (const fs::path& page : files("docs/tour", ".md")) {
+    const std::string text = prose(read_file(page));
+    for (size_t at = text.find("]("); at != text.npos; at = text.find("](", at + 1)) {
+      const std::string link = text.substr(at + 2, text.find(')', at) - at - 2);
+      CHECK_MESSAGE(fs::exists(page.parent_path() / link), (page.string() + ": " + link));
+    }
+  }
+}
