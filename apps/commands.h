@@ -1,20 +1,19 @@
-// The commands of the program, one file each. Every function adds its command; once that was parsed and run,
-// `exit_code` holds what the program returns.
+// The commands of the program, one file each. Every function adds its command.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "apps/command_line.h"
 
 namespace orthoread {
 
-void add_data_command(CLI::App& program, int& exit_code);
-void add_train_command(CLI::App& program, int& exit_code);
-void add_eval_command(CLI::App& program, int& exit_code);
-void add_sweep_command(CLI::App& program, int& exit_code);
-void add_probe_command(CLI::App& program, int& exit_code);
-void add_gradcheck_command(CLI::App& program, int& exit_code);
-void add_bench_command(CLI::App& program, int& exit_code);
-void add_report_command(CLI::App& program, int& exit_code);
-void add_info_command(CLI::App& program, int& exit_code);
+void add_data_command(Command& program);
+void add_train_command(Command& program);
+void add_eval_command(Command& program);
+void add_sweep_command(Command& program);
+void add_probe_command(Command& program);
+void add_gradcheck_command(Command& program);
+void add_bench_command(Command& program);
+void add_report_command(Command& program);
+void add_info_command(Command& program);
 
 // Exit codes.
 constexpr int kDone = 0;

@@ -49,18 +49,17 @@ int make_data(const DataFlags& flags) {
 
 }  // namespace
 
-void add_data_command(CLI::App& program, int& exit_code) {
+void add_data_command(Command& program) {
   auto flags = std::make_shared<DataFlags>();
-  CLI::App* command = program.add_subcommand("data", "Write instances of the task to a safetensors file");
-  command->add_option("--out", flags->out, "The file to write: inputs and targets, int64")->required();
-  add_number(*command, "--instances", flags->instances, "How many sequences");
-  command->add_option("--split", flags->split, "Targets for training (every next token) or evaluation: train or eval")
-      ->capture_default_str();
-  add_number(*command, "--data-seed", flags->data_seed, "Seed of the stream, NumPy's default_rng");
-  flags->setting.add_to(*command);
-  flags->common.add_to(*command, false);
-  command->footer("Example:\n  orthoread data --out recall.safetensors --instances 64 --split eval --setting v80_s512");
-  command->callback([flags, &exit_code] { exit_code = make_data(*flags); });
+  Command command = program.add_command("data", "Write instances of the task to a safetensors file");
+  command.add("--out", flags->out, "The file to write: inputs and targets, int64").required();
+  command.add("--instances", flags->instances, "How many sequences");
+  command.add("--split", flags->split, "Targets for training (every next token) or evaluation: train or eval");
+  command.add("--data-seed", flags->data_seed, "Seed of the stream, NumPy's default_rng");
+  flags->setting.add_to(command);
+  flags->common.add_to(command, false);
+  command.footer("Example:\n  orthoread data --out recall.safetensors --instances 64 --split eval --setting v80_s512");
+  command.runs([flags] { return make_data(*flags); });
 }
 
 }  // namespace orthoread

@@ -7,12 +7,12 @@
 
 namespace orthoread {
 
-void add_info_command(CLI::App& program, int& exit_code) {
+void add_info_command(Command& program) {
   auto common = std::make_shared<CommonOptions>();
-  CLI::App* command = program.add_subcommand("info", "Show what this program was built with and runs on");
-  common->add_to(*command);
-  command->footer("Example:\n  orthoread info --json");
-  command->callback([common, &exit_code] {
+  Command command = program.add_command("info", "Show what this program was built with and runs on");
+  common->add_to(command);
+  command.footer("Example:\n  orthoread info --json");
+  command.runs([common] {
     common->apply();
     const Json facts = environment();
     if (common->json) {
@@ -22,7 +22,7 @@ void add_info_command(CLI::App& program, int& exit_code) {
         print_out("{:<15} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
       }
     }
-    exit_code = kDone;
+    return kDone;
   });
 }
 

@@ -10,7 +10,6 @@
 #include <csignal>
 #include <filesystem>
 #include <new>
-#include <sstream>
 #include <stdexcept>
 #include <system_error>
 
@@ -36,34 +35,20 @@ int failed(int exit_code, std::string_view message) {
 }
 
 int run(int argc, char** argv) {
-  int exit_code = kUsage;
-  CLI::App program("Trains and evaluates an mLSTM whose matrix memory is orthogonalized when it is read.", "orthoread");
-  program.set_version_flag("--version", ORTHOREAD_VERSION);
-  program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // of a flag given twice
-  program.require_subcommand(0, 1);
-  program.final_callback([&program] {  // here, so that an unknown command is named instead
-    if (program.get_subcommands().empty()) throw CLI::RequiredError("A command");
-  });
-  add_data_command(program, exit_code);
-  add_train_command(program, exit_code);
-  add_eval_command(program, exit_code);
-  add_sweep_command(program, exit_code);
-  add_probe_command(program, exit_code);
-  add_gradcheck_command(program, exit_code);
-  add_bench_command(program, exit_code);
-  add_report_command(program, exit_code);
-  add_info_command(program, exit_code);
+  CommandLine program("orthoread",
+                      "Trains and evaluates an mLSTM whose matrix memory is orthogonalized when it is read.",
+                      ORTHOREAD_VERSION);
+  add_data_command(program);
+  add_train_command(program);
+  add_eval_command(program);
+  add_sweep_command(program);
+  add_probe_command(program);
+  add_gradcheck_command(program);
+  add_bench_command(program);
+  add_report_command(program);
+  add_info_command(program);
   try {
-    program.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // --help, --version
-      std::ostringstream text;
-      program.exit(error, text);
-      write_to_stdout(text.str());
-      return kDone;
-    }
-    const std::string command = program.get_subcommands().empty() ? "" : " " + program.get_subcommands()[0]->get_name();
-    return failed(kUsage, fmt::format("{} (orthoread{} --help lists what is allowed)", error.what(), command));
+    return program.run(argc, argv);
   } catch (const StorageError& error) {
     return failed(kFailed, error.what());
   } catch (const Error& error) {
@@ -81,7 +66,6 @@ int run(int argc, char** argv) {
   } catch (const std::exception& error) {
     return failed(kFailed, fmt::format("internal error: {}", error.what()));
   }
-  return exit_code;
 }
 
 }  // namespace

@@ -34,14 +34,14 @@ InstructionSet parse_instruction_set(const std::string& text) {
 
 }  // namespace
 
-void CommonOptions::add_to(CLI::App& command, bool computes) {
-  add_number(command, "--threads", threads, "Threads to use")->default_str("the CPUs this process may use");
+void CommonOptions::add_to(Command& command, bool computes) {
+  command.add("--threads", threads, "Threads to use").default_is("the CPUs this process may use");
   if (computes) {
-    command.add_option("--instruction-set", instruction_set, "Of the kernels: baseline, avx2 or avx512")
-        ->default_str("ORTHOREAD_ISA, else the best this processor has");
+    command.add("--instruction-set", instruction_set, "Of the kernels: baseline, avx2 or avx512")
+        .default_is("ORTHOREAD_ISA, else the best this processor has");
   }
-  command.add_flag("--json", json, "Print one JSON document on stdout and nothing else");
-  command.add_flag("--quiet", quiet, "No progress on stderr");
+  command.add("--json", json, "Print one JSON document on stdout and nothing else");
+  command.add("--quiet", quiet, "No progress on stderr");
 }
 
 void CommonOptions::apply() const {
@@ -49,25 +49,17 @@ void CommonOptions::apply() const {
   if (instruction_set) set_instruction_set(parse_instruction_set(*instruction_set));
 }
 
-void SettingOptions::add_to(CLI::App& command) {
+void SettingOptions::add_to(Command& command) {
   const RecallSetting defaults;
-  const auto group = "SETTING";
-  command.add_option("--setting", setting, "Vocabulary and tokens in one word, vV_sS")
-      ->default_str("v80_s512")
-      ->group(group);
-  add_number(command, "--vocab-size", vocab_size, "Tokens in the vocabulary")
-      ->default_str(std::to_string(defaults.vocab_size))
-      ->group(group);
-  add_number(command, "--seq-len", seq_len, "Tokens in a sequence, even")
-      ->default_str(std::to_string(defaults.seq_len))
-      ->group(group);
-  add_number(command, "--noise-vocab-size", noise_vocab_size, "Tokens of the vocabulary that are noise")
-      ->default_str(std::to_string(defaults.noise_vocab_size))
-      ->group(group);
-  add_number(command, "--frac-noise", frac_noise, "Share of noise pairs, from 0 to below 1")
-      ->default_str("0.8")
-      ->group(group);
-  command.add_flag("--single-query", single_query, "Ask for one value, at the end")->group(group);
+  command.heading("SETTING");
+  command.add("--setting", setting, "Vocabulary and tokens in one word, vV_sS").default_is("v80_s512");
+  command.add("--vocab-size", vocab_size, "Tokens in the vocabulary").default_is(std::to_string(defaults.vocab_size));
+  command.add("--seq-len", seq_len, "Tokens in a sequence, even").default_is(std::to_string(defaults.seq_len));
+  command.add("--noise-vocab-size", noise_vocab_size, "Tokens of the vocabulary that are noise")
+      .default_is(std::to_string(defaults.noise_vocab_size));
+  command.add("--frac-noise", frac_noise, "Share of noise pairs, from 0 to below 1").default_is("0.8");
+  command.add("--single-query", single_query, "Ask for one value, at the end");
+  command.heading("");
 }
 
 RecallSetting SettingOptions::resolve(const std::map<std::string, std::string>& metadata) const {
@@ -91,22 +83,17 @@ RecallSetting SettingOptions::resolve(const std::map<std::string, std::string>& 
   return base;
 }
 
-void ModelOptions::add_to(CLI::App& command) {
-  const auto group = "MODEL";
-  command.add_option("--read", read, "How the memory is read: raw or ns<k>, k from 0 to 10")
-      ->capture_default_str()
-      ->group(group);
-  add_number(command, "--dim", config.dim, "Model width")->group(group);
-  add_number(command, "--heads", config.heads, "Heads")->group(group);
-  add_number(command, "--proj-factor", config.proj_factor, "Inner width as a multiple of the model width")
-      ->group(group);
-  add_number(command, "--qkv-block", config.qkv_block, "Block width of the query, key and value projections")
-      ->group(group);
-  add_number(command, "--conv-kernel", config.conv_kernel, "Tokens that the causal convolution sees")->group(group);
-  command.add_option("--memory", memory, "fused, or composed of ops: slow, for comparison")
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--dtype", dtype, "float32 or float64")->capture_default_str()->group(group);
+void ModelOptions::add_to(Command& command) {
+  command.heading("MODEL");
+  command.add("--read", read, "How the memory is read: raw or ns<k>, k from 0 to 10");
+  command.add("--dim", config.dim, "Model width");
+  command.add("--heads", config.heads, "Heads");
+  command.add("--proj-factor", config.proj_factor, "Inner width as a multiple of the model width");
+  command.add("--qkv-block", config.qkv_block, "Block width of the query, key and value projections");
+  command.add("--conv-kernel", config.conv_kernel, "Tokens that the causal convolution sees");
+  command.add("--memory", memory, "fused, or composed of ops: slow, for comparison");
+  command.add("--dtype", dtype, "float32 or float64");
+  command.heading("");
 }
 
 RecallModelConfig ModelOptions::resolve(const RecallSetting& setting) const {
@@ -119,24 +106,20 @@ RecallModelConfig ModelOptions::resolve(const RecallSetting& setting) const {
   return resolved;
 }
 
-void TrainingOptions::add_to(CLI::App& command) {
-  const auto group = "TRAINING";
-  const auto add = [&](const char* flag, auto& value, const char* help) {
-    add_number(command, flag, value, help)->group(group);
-  };
-  add("--steps", defaults.steps, "Training steps");
-  add("--batch-size", defaults.batch_size, "Sequences in a batch");
-  add("--lr", defaults.lr, "Learning rate, at the start");
-  command.add_option("--schedule", schedule, "Of the learning rate: cosine (to 0) or constant")
-      ->capture_default_str()
-      ->group(group);
-  add("--weight-decay", defaults.weight_decay, "Decoupled weight decay");
-  add("--clip", defaults.clip, "Global gradient norm to clip at");
-  add("--seed", defaults.seed, "Seed of the initial values");
-  add_number(command, "--data-seed", data_seed, "Seed of the training stream")->default_str("the seed")->group(group);
-  add("--eval-every", defaults.eval_every, "Steps between evaluations");
-  add("--val-batches", defaults.val_batches, "Batches of an evaluation");
-  add("--checkpoint-every", defaults.checkpoint_every, "Steps between checkpoints");
+void TrainingOptions::add_to(Command& command) {
+  command.heading("TRAINING");
+  command.add("--steps", config.steps, "Training steps");
+  command.add("--batch-size", config.batch_size, "Sequences in a batch");
+  command.add("--lr", config.lr, "Learning rate, at the start");
+  command.add("--schedule", schedule, "Of the learning rate: cosine (to 0) or constant");
+  command.add("--weight-decay", config.weight_decay, "Decoupled weight decay");
+  command.add("--clip", config.clip, "Global gradient norm to clip at");
+  command.add("--seed", config.seed, "Seed of the initial values");
+  command.add("--data-seed", data_seed, "Seed of the training stream").default_is("the seed");
+  command.add("--eval-every", config.eval_every, "Steps between evaluations");
+  command.add("--val-batches", config.val_batches, "Batches of an evaluation");
+  command.add("--checkpoint-every", config.checkpoint_every, "Steps between checkpoints");
+  command.heading("");
 }
 
 }  // namespace orthoread

@@ -1,45 +1,13 @@
 // The flags that several commands share.
 #pragma once
 
+#include "apps/command_line.h"
 #include "apps/train/train_config.h"
 
-#include <CLI/CLI.hpp>
-
-#include <charconv>
-#include <limits>
 #include <map>
 #include <optional>
-#include <type_traits>
 
 namespace orthoread {
-
-/// The whole of `text` as a number; nothing if it is none or does not fit into N.
-template <class N>
-std::optional<N> number_from(std::string_view text) {
-  N value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-/// Adds a flag with a number, or a std::optional of one. Text that is none or does not fit is refused. (CLI11 itself
-/// would clamp it, and read -1 as 2^64 - 1 and 010 as 8.)
-template <class Value>
-CLI::Option* add_number(CLI::App& command, const std::string& flag, Value& value, const std::string& help) {
-  constexpr bool optional = requires { value.has_value(); };
-  using N = typename std::conditional_t<optional, Value, std::optional<Value>>::value_type;
-  const auto read = [flag, &value](const CLI::results_t& texts) {
-    const std::optional<N> number = number_from<N>(texts.back());
-    check(number.has_value(), "{}: a {}number {} to {} is allowed, not '{}'", flag,
-          std::is_integral_v<N> ? "whole " : "", std::is_unsigned_v<N> ? "from 0" : "up", std::numeric_limits<N>::max(),
-          texts.back());
-    value = *number;
-    return true;
-  };
-  CLI::Option* option = command.add_option(flag, read, help)->type_name(std::is_integral_v<N> ? "INT" : "FLOAT");
-  if constexpr (!optional) option->default_str(fmt::format("{}", value));
-  return option;
-}
 
 /// Every command has these; those that compute have --instruction-set, too.
 struct CommonOptions {
@@ -48,7 +16,7 @@ struct CommonOptions {
   bool json = false;
   bool quiet = false;
 
-  void add_to(CLI::App& command, bool computes = true);
+  void add_to(Command& command, bool computes = true);
   /// Applies --threads and --instruction-set.
   void apply() const;
 };
@@ -64,7 +32,7 @@ struct SettingOptions {
   std::optional<double> frac_noise;
   bool single_query = false;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   /// Flags first, then what a checkpoint's metadata says, then the defaults. Checked.
   RecallSetting resolve(const std::map<std::string, std::string>& metadata = {}) const;
 };
@@ -75,17 +43,17 @@ struct ModelOptions {
   RecallModelConfig config;
   std::string dtype = "float32", memory = "fused";
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   RecallModelConfig resolve(const RecallSetting& setting) const;
 };
 
 /// TRAINING.
 struct TrainingOptions {
-  TrainConfig defaults;
+  TrainConfig config;
   std::string schedule = "cosine";
   std::optional<uint64_t> data_seed;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
 };
 
 }  // namespace orthoread

@@ -90,7 +90,7 @@ TEST_CASE("bench: what is not allowed") {
   check_refused("gemm --dtype float16", "--dtype: float32 and float64 are allowed, not 'float16'");
   check_refused("step --dtype float16", "--dtype: float32 and float64 are allowed, not 'float16'");
   check_refused("step --repeats 0", "--repeats: a whole number from 1 is allowed, not 0");
-  check_refused("step --batch-size 0", "--batch-size: a whole number from 1 is allowed, not 0");
+  check_refused("step --batch-size 0", "--batch-size: a whole number from 1 to 1000000000 is allowed, not 0");
   const ProgramResult unknown = run_shell("orthoread bench scan --instruction-set mmx");
   CHECK(unknown.exit_code == 2);
   CHECK_MESSAGE(contains(unknown.err, "orthoread: --instruction-set: baseline"), unknown.err);

@@ -56,6 +56,13 @@ TEST_CASE("numbers that do not fit are refused, not clamped") {
   check_refused("orthoread bench gemm --repeats " + huge, 2, "--repeats: " + signed_range);
   check_refused("orthoread gradcheck read --seed -1", 2, "--seed: " + unsigned_range);
   check_refused("orthoread eval --checkpoint none --batches " + huge, 2, "--batches: " + signed_range);
+  check_refused(train + "--steps 1000000001", 2,
+                "--steps: a whole number from 1 to 1000000000 is allowed, not 1000000001");
+  check_refused(train + "--val-batches 4000000000000000000", 2,
+                "--val-batches: a whole number from 1 to 1000000 is allowed, not 4000000000000000000");
+  check_refused(train + "--batch-size 1000000001", 2, "--batch-size: a whole number from 1 to 1000000000 is allowed");
+  check_refused("orthoread eval --checkpoint none --batches 1000001", 2,
+                "--batches: a whole number from 1 to 1000000 is allowed, not 1000001");
   CHECK_FALSE(fs::exists(folder / "new"));
   REQUIRE(run_shell("orthoread data --instances 2 --data-seed 010 --out " + folder / "a").exit_code == 0);
   REQUIRE(run_shell("orthoread data --instances 2 --data-seed 10 --out " + folder / "b").exit_code == 0);

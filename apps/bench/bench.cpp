@@ -21,9 +21,9 @@ struct BenchOptions {
   CommonOptions common = {};
   std::string dtype = "float32";
 
-  void add_to(CLI::App& command, bool with_dtype) {
-    add_number(command, "--repeats", repeats, "Timed runs, after a warm-up");
-    if (with_dtype) command.add_option("--dtype", dtype, "float32 or float64")->capture_default_str();
+  void add_to(Command& command, bool with_dtype) {
+    command.add("--repeats", repeats, "Timed runs, after a warm-up");
+    if (with_dtype) command.add("--dtype", dtype, "float32 or float64");
     common.add_to(command);
   }
 
@@ -218,48 +218,46 @@ struct GemmBench {
 };
 
 template <class Bench>
-CLI::App* add_bench(CLI::App& group, const char* name, const char* help, const std::shared_ptr<Bench>& bench,
-                    int& exit_code) {
-  CLI::App* command = group.add_subcommand(name, help);
-  command->footer(fmt::format("Example:\n  orthoread bench {} --json", name));
-  command->callback([bench, &exit_code] {
+Command add_bench(Command& group, const char* name, const char* help, const std::shared_ptr<Bench>& bench) {
+  Command command = group.add_command(name, help);
+  command.footer(fmt::format("Example:\n  orthoread bench {} --json", name));
+  command.runs([bench] {
     bench->run();
-    exit_code = kDone;
+    return kDone;
   });
   return command;
 }
 
 }  // namespace
 
-void add_bench_command(CLI::App& program, int& exit_code) {
-  CLI::App* group = program.add_subcommand("bench", "Measure a training step, the memory alone, or matrix products");
-  group->require_subcommand(1);
-  group->footer(
+void add_bench_command(Command& program) {
+  Command group = program.add_command("bench", "Measure a training step, the memory alone, or matrix products");
+  group.needs_command();
+  group.footer(
       "Each prints the median and the minimum of repeated runs, useful GFLOP/s, their share of what matrix products "
       "of\n"
       "1024 x 1024 reach here, and peak memory.\n"
       "Example:\n  orthoread bench step --setting v80_s512 --read ns5 --batch-size 16");
 
   const auto step = std::make_shared<StepBench>();
-  CLI::App* command = add_bench(*group, "step", "A whole training step", step, exit_code);
-  add_number(*command, "--batch-size", step->batch_size, "Sequences in a batch");
-  step->setting.add_to(*command);
-  step->model.add_to(*command);
-  step->options.add_to(*command, false);  // MODEL has a --dtype
+  Command command = add_bench(group, "step", "A whole training step", step);
+  command.add("--batch-size", step->batch_size, "Sequences in a batch");
+  step->setting.add_to(command);
+  step->model.add_to(command);
+  step->options.add_to(command, false);  // MODEL has a --dtype
 
   const auto scan = std::make_shared<ScanBench>();
-  command = add_bench(*group, "scan", "The memory alone, forward and backward", scan, exit_code);
-  add_number(*command, "--width", scan->width, "Width of a head");
-  add_number(*command, "--tokens", scan->tokens, "Tokens in a sequence");
-  add_number(*command, "--lanes", scan->lanes, "Sequences times heads");
-  command->add_option("--read", scan->read, "raw or ns<k>, k from 0 to 10")->capture_default_str();
-  command->add_flag("--worst-case", scan->worst_case, "Two keys and values in turn: reads that take longest");
-  scan->options.add_to(*command, true);
+  command = add_bench(group, "scan", "The memory alone, forward and backward", scan);
+  command.add("--width", scan->width, "Width of a head");
+  command.add("--tokens", scan->tokens, "Tokens in a sequence");
+  command.add("--lanes", scan->lanes, "Sequences times heads");
+  command.add("--read", scan->read, "raw or ns<k>, k from 0 to 10");
+  command.add("--worst-case", scan->worst_case, "Two keys and values in turn: reads that take longest");
+  scan->options.add_to(command, true);
 
   const auto gemm = std::make_shared<GemmBench>();
-  command =
-      add_bench(*group, "gemm", "Matrix products of 48, 96, 256 and 1024, one at a time a thread", gemm, exit_code);
-  gemm->options.add_to(*command, true);
+  command = add_bench(group, "gemm", "Matrix products of 48, 96, 256 and 1024, one at a time a thread", gemm);
+  gemm->options.add_to(command, true);
 }
 
 }  // namespace orthoread

@@ -79,7 +79,7 @@ struct Gradcheck {
   MatrixCase one;  // what is checked in depth
   std::optional<int> ns_steps;
   std::string out;  // of the gain's plot
-  const CLI::App* command = nullptr;
+  std::optional<Command> command;
 
   int run() {
     common.apply();
@@ -100,7 +100,7 @@ struct Gradcheck {
   }
 
  private:
-  bool given(const std::string& flag) const { return command->count(flag) > 0; }
+  bool given(const std::string& flag) const { return command->given(flag); }
 
   /// Each flag belongs to some targets, of which one must be named, and has its range.
   void check_flags(const std::string& only) {
@@ -252,34 +252,33 @@ struct Gradcheck {
 
 }  // namespace
 
-void add_gradcheck_command(CLI::App& program, int& exit_code) {
+void add_gradcheck_command(Command& program) {
   const auto check = std::make_shared<Gradcheck>();
-  CLI::App* command = program.add_subcommand("gradcheck", "Prove gradients: by Dual numbers, by differences, by twins");
+  Command command = program.add_command("gradcheck", "Prove gradients: by Dual numbers, by differences, by twins");
   check->command = command;
   std::vector<std::string> targets = check_targets();
-  command->add_option("TARGET", check->targets, fmt::format("{}, or gain", fmt::join(targets, ", ")))
-      ->default_str("all but gain");
-  add_number(*command, "--seed", check->one.seed, "Of inputs, cotangents and directions");
-  add_number(*command, "--ns-steps", check->ns_steps, "Newton-Schulz steps, 0 to 10")->default_str("5");
-  command->add_option("--polynomial", check->one.polynomial, "Of newton_schulz and gain: cubic or quintic")
-      ->capture_default_str();
-  command->add_option("--read", check->one.read, "Of read and model: raw or ns<k>")->capture_default_str();
-  add_number(*command, "--alpha", check->one.alpha, "Of read: share of the orthogonalized memory");
-  command->add_flag("--group-norm", check->one.normed, "Of read: after the group norm");
-  add_number(*command, "--width", check->one.width, "Of the matrix, or of a head: 1 to 64");
-  add_number(*command, "--rank", check->one.rank, "Of the matrix, or of the memory's keys")->default_str("the width");
-  add_number(*command, "--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16");
-  add_number(*command, "--scale", check->one.scale, "Largest singular value");
-  add_number(*command, "--tokens", check->one.tokens, "Of each sequence of read: 1 to 1024");
-  add_number(*command, "--sequences", check->one.sequences, "Of read: 1 to 16");
-  command->add_flag("--masked", check->one.masked, "Of read: two tokens of three are wanted");
-  command->add_option("--out", check->out, "Of gain: an .svg or .png to plot");
-  check->common.add_to(*command);
-  command->footer(
+  command.add("TARGET", check->targets, fmt::format("{}, or gain", fmt::join(targets, ", ")))
+      .default_is("all but gain");
+  command.add("--seed", check->one.seed, "Of inputs, cotangents and directions");
+  command.add("--ns-steps", check->ns_steps, "Newton-Schulz steps, 0 to 10").default_is("5");
+  command.add("--polynomial", check->one.polynomial, "Of newton_schulz and gain: cubic or quintic");
+  command.add("--read", check->one.read, "Of read and model: raw or ns<k>");
+  command.add("--alpha", check->one.alpha, "Of read: share of the orthogonalized memory");
+  command.add("--group-norm", check->one.normed, "Of read: after the group norm");
+  command.add("--width", check->one.width, "Of the matrix, or of a head: 1 to 64");
+  command.add("--rank", check->one.rank, "Of the matrix, or of the memory's keys").default_is("the width");
+  command.add("--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16");
+  command.add("--scale", check->one.scale, "Largest singular value");
+  command.add("--tokens", check->one.tokens, "Of each sequence of read: 1 to 1024");
+  command.add("--sequences", check->one.sequences, "Of read: 1 to 16");
+  command.add("--masked", check->one.masked, "Of read: two tokens of three are wanted");
+  command.add("--out", check->out, "Of gain: an .svg or .png to plot");
+  check->common.add_to(command);
+  command.footer(
       "Without a target, and for newton_schulz or read without a flag of their own: a table. With one, or a layer's\n"
       "name: one check in depth. gain: how much orthogonalization enlarges the gradient, by singular value.\n"
       "Example:\n  orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7 --json");
-  command->callback([check, &exit_code] { exit_code = check->run(); });
+  command.runs([check] { return check->run(); });
 }
 
 }  // namespace orthoread

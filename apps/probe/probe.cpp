@@ -280,31 +280,28 @@ int run_probe(const ProbeFlags& flags) {
 
 }  // namespace
 
-void add_probe_command(CLI::App& program, int& exit_code) {
+void add_probe_command(Command& program) {
   auto flags = std::make_shared<ProbeFlags>();
-  CLI::App* command = program.add_subcommand("probe", "Show what the memory of a checkpoint looks like");
-  command->add_option("--checkpoint", flags->checkpoints, "Checkpoints, run folders, or folders of run folders")
-      ->required()
-      ->take_all();
-  command->add_option("--read", flags->read, "The read to compare with the raw one: ns<k>, k from 0 to 10")
-      ->default_str("what the checkpoint was trained with, or ns5");
-  add_number(*command, "--data-seed", flags->data_seed, "The run's: sequences are of its validation set, 10000 + this")
-      ->default_str("the checkpoint's, or 11");
-  add_number(*command, "--step", flags->step,
-             "Of the run, where the checkpoint was taken: seeds the gradients' batches")
-      ->default_str("the checkpoint's");
-  command->add_option("--dtype", flags->dtype, "float32 or float64; the condition is rounding noise in float32")
-      ->default_str("the checkpoint's");
-  add_number(*command, "--batches", flags->batches, "Batches for the accuracies");
-  add_number(*command, "--batch-size", flags->batch_size, "Sequences in a batch");
-  add_number(*command, "--positions", flags->positions, "Positions at which to look at the memory");
-  command->add_option("--plot", flags->plot, "An .svg or .png file: the spectra, and the accuracy by age of the key");
-  flags->setting.add_to(*command);
-  flags->common.add_to(*command);
-  command->footer(
+  Command command = program.add_command("probe", "Show what the memory of a checkpoint looks like");
+  command.add("--checkpoint", flags->checkpoints, "Checkpoints, run folders, or folders of run folders").required();
+  command.add("--read", flags->read, "The read to compare with the raw one: ns<k>, k from 0 to 10")
+      .default_is("what the checkpoint was trained with, or ns5");
+  command.add("--data-seed", flags->data_seed, "The run's: sequences are of its validation set, 10000 + this")
+      .default_is("the checkpoint's, or 11");
+  command.add("--step", flags->step, "Of the run, where the checkpoint was taken: seeds the gradients' batches")
+      .default_is("the checkpoint's");
+  command.add("--dtype", flags->dtype, "float32 or float64; the condition is rounding noise in float32")
+      .default_is("the checkpoint's");
+  command.add("--batches", flags->batches, "Batches for the accuracies");
+  command.add("--batch-size", flags->batch_size, "Sequences in a batch");
+  command.add("--positions", flags->positions, "Positions at which to look at the memory");
+  command.add("--plot", flags->plot, "An .svg or .png file: the spectra, and the accuracy by age of the key");
+  flags->setting.add_to(command);
+  flags->common.add_to(command);
+  command.footer(
       "SETTING flags that are not given come from the checkpoint's metadata, if it has them.\n"
       "Example:\n  orthoread probe --checkpoint runs/ns5 runs/raw/model.safetensors --plot probe.svg");
-  command->callback([flags, &exit_code] { exit_code = run_probe(*flags); });
+  command.runs([flags] { return run_probe(*flags); });
 }
 
 }  // namespace orthoread

@@ -74,22 +74,19 @@ int run_report(const ReportFlags& flags) {
 
 }  // namespace
 
-void add_report_command(CLI::App& program, int& exit_code) {
+void add_report_command(Command& program) {
   auto flags = std::make_shared<ReportFlags>();
-  CLI::App* command =
-      program.add_subcommand("report", "Say what many runs mean together: tables, tests, plots, a page");
-  command->add_option("folders", flags->folders, "Run folders, or folders that hold some at any depth")
-      ->required()
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command->add_option("--out", flags->out, "The folder to write index.html, report.md, results.csv, comparison.json to")
-      ->required();
-  command->add_option("--compare", flags->compare, "The setting whose values are compared")->capture_default_str();
-  command->add_option("--until", flags->until, "Leave out what came after this step")->default_str("the end");
-  flags->common.add_to(*command);
-  command->footer(
+  Command command = program.add_command("report", "Say what many runs mean together: tables, tests, plots, a page");
+  command.add("folders", flags->folders, "Run folders, or folders that hold some at any depth").required();
+  command.add("--out", flags->out, "The folder to write index.html, report.md, results.csv, comparison.json to")
+      .required();
+  command.add("--compare", flags->compare, "The setting whose values are compared");
+  command.add("--until", flags->until, "Leave out what came after this step").default_is("the end");
+  flags->common.add_to(command);
+  command.footer(
       "Runs that are not done are counted and left out. A run that is there twice counts once if both agree.\n"
       "Example:\n  orthoread report runs --out report");
-  command->callback([flags, &exit_code] { exit_code = run_report(*flags); });
+  command.runs([flags] { return run_report(*flags); });
 }
 
 }  // namespace orthoread

@@ -197,33 +197,31 @@ int run_sweep(const SweepFlags& flags) {
 
 }  // namespace
 
-void add_sweep_command(CLI::App& program, int& exit_code) {
+void add_sweep_command(Command& program) {
   auto flags = std::make_shared<SweepFlags>();
-  CLI::App* command =
-      program.add_subcommand("sweep", "Train all runs of a grid, several at once; goes on where it was");
-  command
-      ->add_option("grid", flags->grid, "A JSON file: {\"name\": …, \"fixed\": {KEY: VALUE}, \"vary\": {KEY: [VALUE]}}")
-      ->required()
-      ->type_name("GRID.json");
-  command->add_option("--out", flags->out, "The folder; the runs go to runs/ in it")->required();
-  command->add_flag("--list", flags->list, "Print index, folder and state of each run, and do nothing");
-  command->add_flag("--status", flags->status, "Print how many are done, the time left and the indices to do");
-  add_number(*command, "--jobs", flags->jobs, "Runs at once")->default_str("the CPUs by --threads");
-  add_number(*command, "--index", flags->index, "This run alone")->default_str("a job array's variable, else all");
-  add_number(*command, "--chunk", flags->chunk, "Index I stands for so many runs, from I times this on");
-  command->add_option("--shard", flags->shard, "I/N: every Nth run, those that leave the remainder I");
-  command->add_option("--time-limit", flags->time_limit, "Have everything saved after so long: 2h30m, 45m, 90s");
-  command->add_flag("--retry-failed", flags->retry_failed, "Try runs again that failed before");
-  command->add_flag("--fail-fast", flags->fail_fast, "Stop at the first run that fails or diverges");
-  add_number(*command, "--max-failures", flags->max_failures, "Stop once so many have failed or diverged");
-  flags->common.add_to(*command);
-  command->footer(
+  Command command = program.add_command("sweep", "Train all runs of a grid, several at once; goes on where it was");
+  command.add("grid", flags->grid, "A JSON file: {\"name\": …, \"fixed\": {KEY: VALUE}, \"vary\": {KEY: [VALUE]}}")
+      .required()
+      .takes("GRID.json");
+  command.add("--out", flags->out, "The folder; the runs go to runs/ in it").required();
+  command.add("--list", flags->list, "Print index, folder and state of each run, and do nothing");
+  command.add("--status", flags->status, "Print how many are done, the time left and the indices to do");
+  command.add("--jobs", flags->jobs, "Runs at once").default_is("the CPUs by --threads");
+  command.add("--index", flags->index, "This run alone").default_is("a job array's variable, else all");
+  command.add("--chunk", flags->chunk, "Index I stands for so many runs, from I times this on");
+  command.add("--shard", flags->shard, "I/N: every Nth run, those that leave the remainder I");
+  command.add("--time-limit", flags->time_limit, "Have everything saved after so long: 2h30m, 45m, 90s");
+  command.add("--retry-failed", flags->retry_failed, "Try runs again that failed before");
+  command.add("--fail-fast", flags->fail_fast, "Stop at the first run that fails or diverges");
+  command.add("--max-failures", flags->max_failures, "Stop once so many have failed or diverged");
+  flags->common.add_to(command);
+  command.footer(
       "Job arrays: without --index, SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, SGE_TASK_ID or PBS_ARRAY_INDEX says "
       "which\n"
       "run. Exit codes: 0 all done, 75 interrupted or out of time (the same command goes on), 1 some failed or "
       "diverged.\n"
       "Example:\n  orthoread sweep reads.json --out runs/reads --jobs 2");
-  command->callback([flags, &exit_code] { exit_code = run_sweep(*flags); });
+  command.runs([flags] { return run_sweep(*flags); });
 }
 
 }  // namespace orthoread

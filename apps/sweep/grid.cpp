@@ -4,8 +4,6 @@
 #include "data/checksum.h"
 #include "data/files.h"
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -22,26 +20,17 @@ constexpr int64_t kMostRuns = 1'000'000;
 const std::set<std::string> kNotOfAGrid = {"out", "resume", "threads", "json", "quiet", "help"};
 constexpr size_t kLongestName = 120;  // of a folder, without the hash
 
-enum class Kind { whole, number, text, yes_or_no };
-
 /// What each key of a grid takes.
-std::map<std::string, Kind> grid_keys() {
-  CLI::App command;
+std::map<std::string, FlagKind> grid_keys() {
+  Command command;
   RunFlags flags;
   CommonOptions common;
   flags.add_to(command);
   common.add_to(command);
-  std::map<std::string, Kind> keys;
-  for (const CLI::Option* option : command.get_options()) {
-    std::string key = option->get_lnames().at(0);
+  std::map<std::string, FlagKind> keys;
+  for (auto [key, kind] : command.flags()) {
     std::replace(key.begin(), key.end(), '-', '_');
-    if (kNotOfAGrid.contains(key)) continue;
-    const std::string type = option->get_type_name();
-    const bool flag = option->get_expected_max() == 0;
-    keys[key] = flag                              ? Kind::yes_or_no
-                : type == "INT" || type == "UINT" ? Kind::whole
-                : type == "FLOAT"                 ? Kind::number
-                                                  : Kind::text;
+    if (!kNotOfAGrid.contains(key)) keys[key] = kind;
   }
   return keys;
 }
@@ -170,13 +159,13 @@ class GridReader {
       check(fits, "{}: {}: {} is expected, not {}", where, key, what, value.dump());
     };
     switch (found->second) {
-      case Kind::whole:
+      case FlagKind::whole:
         return expect(value.is_number_integer(), "a whole number");
-      case Kind::number:
+      case FlagKind::number:
         return expect(value.is_number(), "a number");
-      case Kind::text:
+      case FlagKind::text:
         return expect(value.is_string(), "a text");
-      case Kind::yes_or_no:
+      case FlagKind::yes_or_no:
         return expect(value.is_boolean(), "true or false");
     }
   }
@@ -208,17 +197,15 @@ class GridReader {
 
   /// What `train` makes of the flags.
   static void resolve(GridRun& run, const std::string& where) {
-    CLI::App command;
+    Command command;
     RunFlags flags;
     CommonOptions common;
     flags.add_to(command);
     common.add_to(command);
     try {
-      command.parse(std::vector<std::string>(run.flags.rbegin(), run.flags.rend()));
+      command.parse(run.flags);
       run.config = flags.config();
       run.settings = run.config.to_json();
-    } catch (const CLI::Error& error) {
-      throw Error(fmt::format("{}, run {}: {}", where, run.index, error.what()));
     } catch (const Error& error) {
       throw Error(fmt::format("{}, run {}: {}", where, run.index, error.what()));
     }
@@ -237,7 +224,7 @@ class GridReader {
   }
 
   std::string path_;
-  std::map<std::string, Kind> keys_;
+  std::map<std::string, FlagKind> keys_;
   std::vector<GridRun> runs_;
 };
 

@@ -27,8 +27,11 @@ Evaluation evaluate_file(const Safetensors& file, const RecallModelConfig& confi
 
 int run_eval(const EvalFlags& flags) {
   flags.common.apply();
-  check(flags.batches >= 1, "--batches: a whole number from 1 is allowed, not {}", flags.batches);
-  check(flags.batch_size >= 1, "--batch-size: a whole number from 1 is allowed, not {}", flags.batch_size);
+  const auto in_range = [](const char* flag, int64_t value, int64_t most) {
+    check(value >= 1 && value <= most, "{}: a whole number from 1 to {} is allowed, not {}", flag, most, value);
+  };
+  in_range("--batches", flags.batches, kMostBatches);
+  in_range("--batch-size", flags.batch_size, kLargestBatch);
   const Safetensors file = Safetensors::read(flags.checkpoint);
   RecallModelConfig config = checkpoint_config(file);
   if (flags.read) config.read = MemoryRead::parse(*flags.read);
@@ -52,23 +55,21 @@ int run_eval(const EvalFlags& flags) {
 
 }  // namespace
 
-void add_eval_command(CLI::App& program, int& exit_code) {
+void add_eval_command(Command& program) {
   auto flags = std::make_shared<EvalFlags>();
-  CLI::App* command = program.add_subcommand("eval", "Measure a checkpoint's recall on a validation stream");
-  command->add_option("--checkpoint", flags->checkpoint, "A safetensors file with the published names")->required();
-  command->add_option("--read", flags->read, "raw or ns<k>, k from 0 to 10")
-      ->default_str("what the checkpoint was trained with");
-  add_number(*command, "--data-seed", flags->data_seed, "Seed of the stream; a run's own set is 10000 + its data seed")
-      ->capture_default_str();
-  add_number(*command, "--batches", flags->batches, "Batches");
-  add_number(*command, "--batch-size", flags->batch_size, "Sequences in a batch");
-  command->add_flag("--stream", flags->stream, "Token by token, with a memory of constant size");
-  flags->setting.add_to(*command);
-  flags->common.add_to(*command);
-  command->footer(
+  Command command = program.add_command("eval", "Measure a checkpoint's recall on a validation stream");
+  command.add("--checkpoint", flags->checkpoint, "A safetensors file with the published names").required();
+  command.add("--read", flags->read, "raw or ns<k>, k from 0 to 10").default_is("what the checkpoint was trained with");
+  command.add("--data-seed", flags->data_seed, "Seed of the stream; a run's own set is 10000 + its data seed");
+  command.add("--batches", flags->batches, "Batches");
+  command.add("--batch-size", flags->batch_size, "Sequences in a batch");
+  command.add("--stream", flags->stream, "Token by token, with a memory of constant size");
+  flags->setting.add_to(command);
+  flags->common.add_to(command);
+  command.footer(
       "SETTING flags that are not given come from the checkpoint's metadata, if it has them.\n"
       "Example:\n  orthoread eval --checkpoint run/model.safetensors --read raw --data-seed 10011");
-  command->callback([flags, &exit_code] { exit_code = run_eval(*flags); });
+  command.runs([flags] { return run_eval(*flags); });
 }
 
 }  // namespace orthoread

@@ -2,17 +2,17 @@
 
 namespace orthoread {
 
-void RunFlags::add_to(CLI::App& command) {
-  command.add_option("--init", init, "A checkpoint to start from instead of initial values");
-  command.add_flag("--keep-checkpoints", keep_checkpoints,
-                   "Keep the weights at every checkpoint as checkpoints/STEP.safetensors");
+void RunFlags::add_to(Command& command) {
+  command.add("--init", init, "A checkpoint to start from instead of initial values");
+  command.add("--keep-checkpoints", keep_checkpoints,
+              "Keep the weights at every checkpoint as checkpoints/STEP.safetensors");
   setting.add_to(command);
   model.add_to(command);
   training.add_to(command);
 }
 
 TrainConfig RunFlags::config() const {
-  TrainConfig config = training.defaults;
+  TrainConfig config = training.config;
   config.setting = setting.resolve();
   config.model = model.resolve(config.setting);
   config.dtype = model.dtype;

@@ -13,7 +13,7 @@ struct RunFlags {
   std::optional<std::string> init;
   bool keep_checkpoints = false;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   /// Every setting, resolved and checked. Errors name the flag, its value and what is allowed.
   TrainConfig config() const;
 };

@@ -187,17 +187,17 @@ int run_train(const TrainFlags& flags) {
 
 }  // namespace
 
-void add_train_command(CLI::App& program, int& exit_code) {
+void add_train_command(Command& program) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* command = program.add_subcommand("train", "Train a recall model into a run folder");
-  command->add_option("--out", flags->out, "The run folder")->required();
-  command->add_flag("--resume", flags->resume, "Continue the run that the folder holds, or begin it");
-  flags->run.add_to(*command);
-  flags->common.add_to(*command);
-  command->footer(
+  Command command = program.add_command("train", "Train a recall model into a run folder");
+  command.add("--out", flags->out, "The run folder").required();
+  command.add("--resume", flags->resume, "Continue the run that the folder holds, or begin it");
+  flags->run.add_to(command);
+  flags->common.add_to(command);
+  command.footer(
       "SIGINT, SIGTERM and SIGUSR1 finish the step, save, and leave with exit code 75.\n"
       "Example:\n  orthoread train --out runs/ns5_11 --setting v80_s512 --read ns5 --seed 11");
-  command->callback([flags, &exit_code] { exit_code = run_train(*flags); });
+  command.runs([flags] { return run_train(*flags); });
 }
 
 }  // namespace orthoread

@@ -9,18 +9,18 @@
 namespace orthoread {
 
 void TrainConfig::validate() const {
-  const auto at_least_one = [](const char* flag, int64_t value) {
-    check(value >= 1, "--{}: a whole number from 1 is allowed, not {}", flag, value);
+  const auto at_least_one = [](const char* flag, int64_t value, int64_t most) {
+    check(value >= 1 && value <= most, "--{}: a whole number from 1 to {} is allowed, not {}", flag, most, value);
   };
   const auto positive = [](const char* flag, double value) {
     check(value > 0 && std::isfinite(value), "--{}: a number above 0 is allowed, not {}", flag, value);
   };
   check(dtype == "float32" || dtype == "float64", "--dtype: float32 and float64 are allowed, not '{}'", dtype);
-  at_least_one("steps", steps);
-  at_least_one("batch-size", batch_size);
-  at_least_one("eval-every", eval_every);
-  at_least_one("val-batches", val_batches);
-  at_least_one("checkpoint-every", checkpoint_every);
+  at_least_one("steps", steps, kMostSteps);
+  at_least_one("batch-size", batch_size, kLargestBatch);
+  at_least_one("eval-every", eval_every, kMostSteps);
+  at_least_one("val-batches", val_batches, kMostBatches);
+  at_least_one("checkpoint-every", checkpoint_every, kMostSteps);
   positive("lr", lr);
   positive("clip", clip);
   check(weight_decay >= 0 && std::isfinite(weight_decay), "--weight-decay: a number from 0 is allowed, not {}",

@@ -8,6 +8,9 @@
 
 namespace orthoread {
 
+// More than a processor computes in years, or a memory holds: a slip of the hand.
+constexpr int64_t kMostSteps = 1'000'000'000, kLargestBatch = kMostSteps, kMostBatches = 1'000'000;
+
 struct TrainConfig {
   RecallSetting setting = {};
   RecallModelConfig model = {};
