@@ -1,9 +1,9 @@
 // The pages of the tour: the code they show is the code that is compiled, and what they print is what it prints.
+#include "core/check.h"
 #include "data/files.h"
 #include "tests/program.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
