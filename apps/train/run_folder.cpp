@@ -69,7 +69,7 @@ N number_in(const Safetensors& state, const char* key) {
 
 }  // namespace
 
-std::string outcome_of(const Json& result) {
+std::string recorded_outcome(const Json& result) {
   const Json outcome = result.is_object() ? result.value("outcome", Json()) : Json();
   return outcome.is_string() ? outcome.get<std::string>() : "";
 }
@@ -77,7 +77,8 @@ std::string outcome_of(const Json& result) {
 Json read_result(const std::string& folder) {
   const std::string path = folder + "/" + kResult;
   Json result = read_json(path);
-  check(!outcome_of(result).empty(), "{}: damaged: not the result of a run, which is an object with an outcome", path);
+  check(!recorded_outcome(result).empty(), "{}: damaged: not the result of a run, which is an object with an outcome",
+        path);
   return result;
 }
 

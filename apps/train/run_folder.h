@@ -32,8 +32,8 @@ inline constexpr const char* kResult = "result.json";
 
 /// result.json of a folder; an Error if it cannot be read or is not the result of a run.
 Json read_result(const std::string& folder);
-/// solved, mid, flat, collapsed or diverged.
-std::string outcome_of(const Json& result);
+/// The outcome that a result.json holds; "" if it holds none.
+std::string recorded_outcome(const Json& result);
 
 class RunFolder {
  public:

@@ -26,7 +26,7 @@ const char* name(RunState state) {
 RunState run_state(const std::string& folder) {
   if (exists(folder + "/" + kResult)) {  // written last: a process that is still there is about to leave
     try {
-      return outcome_of(read_result(folder)) == "diverged" ? RunState::diverged : RunState::done;
+      return recorded_outcome(read_result(folder)) == "diverged" ? RunState::diverged : RunState::done;
     } catch (const Error&) {
       return RunState::failed;
     }

@@ -3,6 +3,7 @@
 #include "apps/environment.h"
 #include "apps/progress.h"
 #include "apps/train/flags.h"
+#include "apps/train/outcome.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
 #include "ops/gemm.h"
@@ -28,10 +29,6 @@ void request_stops() {
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) std::signal(signal, [](int) { stop_requested = 1; });
 }
 
-const char* outcome(double accuracy) {
-  return accuracy >= 0.8 ? "solved" : accuracy >= 0.2 ? "mid" : accuracy < 0.005 ? "collapsed" : "flat";
-}
-
 /// result.json, from the evaluations that metrics.jsonl holds.
 Json summarize(const std::vector<Json>& evaluations, bool diverged) {
   Json result = {{"final_val_accuracy", nullptr},
@@ -45,10 +42,10 @@ Json summarize(const std::vector<Json>& evaluations, bool diverged) {
     if (!accuracy.is_number()) continue;
     const Json& best = result["best_val_accuracy"];
     if (best.is_null() || accuracy > best) result["best_val_accuracy"] = accuracy;
-    if (result["escape_step"].is_null() && accuracy >= 0.8) result["escape_step"] = line["step"];
+    if (result["escape_step"].is_null() && has_escaped(accuracy)) result["escape_step"] = line["step"];
   }
   const Json& final = result["final_val_accuracy"];
-  result["outcome"] = diverged || !final.is_number() ? "diverged" : outcome(final.get<double>());
+  result["outcome"] = diverged || !final.is_number() ? "diverged" : outcome_of(final.get<double>());
   return result;
 }
 
@@ -180,7 +177,7 @@ int run_train(const TrainFlags& flags) {
   if (folder.done()) {
     const Json result = folder.result();
     print_result(result, flags.common);
-    return outcome_of(result) == "diverged" ? kFailed : kDone;
+    return recorded_outcome(result) == "diverged" ? kFailed : kDone;
   }
   return config.dtype == "float64" ? train<double>(config, folder, flags) : train<float>(config, folder, flags);
 }
