@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "tests/system_calls.h"
+#include "tests/temporary_folder.h"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -16,22 +17,6 @@ using namespace orthoread;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// An empty folder that goes away with everything in it.
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string name = fs::temp_directory_path() / "orthoread-files-XXXXXX";
-    path = mkdtemp(name.data());
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { fs::remove_all(path); }
-
-  std::string operator/(const char* name) const { return path / name; }
-  auto entries() const { return std::distance(fs::directory_iterator(path), fs::directory_iterator()); }
-
-  fs::path path;
-};
 
 /// What `call` says when it throws.
 template <class Call>
@@ -165,7 +150,7 @@ TEST_CASE("files: what the disk refuses is an error of the storage") {
 
 TEST_CASE("files: new folders are on the disk, each in the one above it") {
   const TemporaryFolder folder;
-  const std::string top = fs::canonical(folder.path);
+  const std::string top = fs::canonical(folder.path());
   {
     const SyncedPaths synced;
     CHECK(make_folders(top + "/a/b/") == std::vector<std::string>{top + "/a", top + "/a/b"});
@@ -183,7 +168,7 @@ TEST_CASE("files: new folders are on the disk, each in the one above it") {
 
 TEST_CASE("files: a renamed file is on the disk") {
   const TemporaryFolder folder;
-  const std::string top = fs::canonical(folder.path);
+  const std::string top = fs::canonical(folder.path());
   write_file_atomically(top + "/a", "x");
   write_file_atomically(top + "/b", "y");
   const SyncedPaths synced;
@@ -197,7 +182,7 @@ TEST_CASE("files: a renamed file is on the disk") {
 TEST_CASE("files: a path without a folder means this folder") {
   const TemporaryFolder folder;
   const fs::path before = fs::current_path();
-  fs::current_path(folder.path);
+  fs::current_path(folder.path());
   write_file_atomically("file", "text");
   fs::current_path(before);
   CHECK(read_file(folder / "file") == "text");
@@ -222,7 +207,7 @@ TEST_CASE("files: errors of writing") {
   const auto write = [](const std::string& path) { return message([&] { write_file_atomically(path, "x"); }); };
   CHECK(write(folder / "none/file") == "cannot write " + (folder / "none/file") + ": No such file or directory");
   CHECK(write("").starts_with("cannot write : "));
-  CHECK(write(folder.path) == "cannot write " + folder.path.string() + ": it is a folder");
+  CHECK(write(folder.path()) == "cannot write " + folder.path() + ": it is a folder");
   mkfifo((folder / "pipe").c_str(), 0600);
   CHECK(write(folder / "pipe") == "cannot write " + (folder / "pipe") + ": it is not a regular file");
   CHECK(fs::is_fifo(folder / "pipe"));                                  // and not a file in its place
@@ -231,9 +216,9 @@ TEST_CASE("files: errors of writing") {
   write_file_atomically(folder / "file", "old");
   CHECK(write(folder / "file/below") == "cannot write " + (folder / "file/below") + ": Not a directory");
   if (geteuid() != 0) {  // root writes anywhere
-    fs::permissions(folder.path, fs::perms(0500));
+    fs::permissions(folder.path(), fs::perms(0500));
     CHECK(write(folder / "file") == "cannot write " + (folder / "file") + ": Permission denied");
-    fs::permissions(folder.path, fs::perms(0700));
+    fs::permissions(folder.path(), fs::perms(0700));
   }
   CHECK(read_file(folder / "file") == "old");
   CHECK(folder.entries() == 2);
@@ -257,7 +242,7 @@ TEST_CASE("files: errors of reading") {
   const TemporaryFolder folder;
   const auto read = [](const std::string& path) { return message([&] { read_file(path); }); };
   CHECK(read(folder / "none") == "cannot read " + (folder / "none") + ": No such file or directory");
-  CHECK(read(folder.path) == "cannot read " + folder.path.string() + ": it is a folder");
+  CHECK(read(folder.path()) == "cannot read " + folder.path() + ": it is a folder");
   CHECK(read("/dev/zero") == "cannot read /dev/zero: it is not a regular file");
   mkfifo((folder / "pipe").c_str(), 0600);
   CHECK(read(folder / "pipe") == "cannot read " + (folder / "pipe") + ": it is not a regular file");

@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -25,17 +24,6 @@ void check_refused(const std::string& command, int exit_code, const std::string&
   CHECK_MESSAGE(contains(result.err, message), result.err);
   CHECK_MESSAGE(std::count(result.err.begin(), result.err.end(), '\n') == 1, result.err);
   CHECK(result.out.empty());
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = std::filesystem::temp_directory_path() / "orthoread-test-XXXXXX";
-  check(mkdtemp(name.data()) != nullptr, "cannot make a temporary folder like {}", name);
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 ProgramResult run_shell(const std::string& command) {

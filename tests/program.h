@@ -1,7 +1,8 @@
-// Runs the program as a person would, and gives a test a folder of its own.
+// Runs the program as a person would.
 #pragma once
 
-#include <filesystem>
+#include "tests/temporary_folder.h"
+
 #include <string>
 #include <vector>
 
@@ -22,19 +23,5 @@ void check_refused(const std::string& command, int exit_code, const std::string&
 
 // Flags of a run of a second: 40 steps of a small model.
 extern const std::string kSmallTask, kSmallRun;
-
-/// A new, empty folder, removed at the end of the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace orthoread
