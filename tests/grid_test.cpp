@@ -148,9 +148,9 @@ TEST_CASE("sweep folder: the same run has the same folder in every grid") {
   const GridRun plain = runs_of(fixed(R"("seed": 12)"))[0];
   const GridRun varied = runs_of(R"({"name": "h", "vary": {"seed": [12]}})")[0];
   REQUIRE(plain.name != varied.name);
-  CHECK(sweep.name_of(varied) == varied.name);
+  CHECK(sweep.folder_of(varied) == folder / "runs/" + varied.name);
   CHECK(sweep.make_folder(plain) == folder / "runs/" + plain.name);
-  CHECK(sweep.name_of(varied) == plain.name);
+  CHECK(sweep.folder_of(varied) == folder / "runs/" + plain.name);
   CHECK(sweep.make_folder(varied) == folder / "runs/" + plain.name);
 }
 

@@ -247,6 +247,38 @@ TEST_CASE("sweep: one index, a job array's variable, chunks and shards") {
   }
 }
 
+TEST_CASE("sweep: the report of a part of it says which runs have not begun") {
+  const Files files(grid(R"("steps": 5)", R"("read": ["raw", "ns1"], "clip": [1, 2], "seed": {"from": 1, "to": 3})"));
+  const auto report = [&](const std::string& folders) {
+    const ProgramResult result = run_shell("orthoread report " + folders + " --out " + files.folder / "report");
+    CHECK_MESSAGE(result.exit_code == 0, result.err);
+    return result.out;
+  };
+  REQUIRE(files.sweep("--index 4").exit_code == 0);
+  CHECK(contains(report(files.out),
+                 "missing: 11 of 12 runs are not done (no result.json); 11 of them have not begun.\n"
+                 "missing: Not begun: clip 1.0, raw, seeds 1 to 3.\n"
+                 "missing: Not begun: clip 2.0, raw, seeds 1, 3.\n"
+                 "missing: Not begun: clip 1.0, ns1, seeds 1 to 3.\n"
+                 "missing: Not begun: clip 2.0, ns1, seeds 1 to 3.\n"));
+  const Json comparison = read_json(files.folder / "report/comparison.json");
+  REQUIRE(comparison["not_begun"].size() == 4);
+  CHECK(comparison["not_begun"][1]["seeds"] == Json({1, 3}));
+  // One that failed before it had begun, as for want of memory.
+  const Json list = asked(files.arguments() + " --list");
+  make_folders(list[0]["folder"]);
+  write_failure(list[0]["folder"], 1, "out of memory");
+  CHECK(contains(report(files.out), "11 of them have not begun; 1 of them failed."));
+  // A grid of the same name takes the other's place; what is done counts all the same.
+  write_file_atomically(files.grid_file, grid(R"("steps": 5, "read": "raw", "clip": 2)", R"("seed": [2, 4])"));
+  REQUIRE(files.sweep("--index 0").exit_code == 0);
+  CHECK(contains(report(files.out),
+                 "missing: 1 of 2 runs are not done (no result.json); 1 of them have not begun.\n"
+                 "missing: Not begun: raw, seed 4.\n"));
+  REQUIRE(files.sweep().exit_code == 0);
+  CHECK_FALSE(contains(report(files.out), "missing"));
+}
+
 TEST_CASE("sweep: usage errors end in one line and exit code 2") {
   const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
   const auto refused = [&](const std::string& flags, const std::string& message) {

@@ -1,17 +1,16 @@
 #include "apps/report/analysis.h"
 
 #include "apps/report/compute.h"
+#include "apps/report/hazard.h"
+#include "apps/report/missing.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <set>
 
 namespace orthoread {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 const std::vector<std::string> kOutcomes = {"solved", "mid", "flat", "collapsed", "diverged"};
 
@@ -98,152 +97,6 @@ Json describe_cell(const Cell& cell, const std::set<int64_t>& all_seeds, Operati
   }
   entry["warnings"] = warnings;
   return entry;
-}
-
-/// An interval between two evaluations, in which a run escaped or did not.
-struct EscapeInterval {
-  const Cell* cell;
-  double step;  // at its end
-  bool escaped;
-};
-
-std::vector<EscapeInterval> escape_intervals(const std::vector<const Cell*>& cells) {
-  std::vector<EscapeInterval> intervals;
-  for (const Cell* cell : cells) {
-    for (const Run* run : cell->runs) {
-      for (const RunEvaluation& evaluation : run->evaluations) {
-        if (evaluation.step <= 1) continue;
-        if (evaluation.step > run->last_seen()) break;
-        intervals.push_back({cell, static_cast<double>(evaluation.step), evaluation.step == run->escape_step});
-      }
-    }
-  }
-  return intervals;
-}
-
-/// The ratio for a level against the first one; nothing of it where the warning says why.
-struct HazardRatio {
-  Json level;
-  std::optional<Ratio> ratio;
-  int64_t intervals, escapes;
-  std::vector<std::string> warnings;
-};
-
-/// Takes out the intervals of a setting's value in which none escaped, or all: its coefficient is infinite, and what is
-/// left has the likelihood of the other coefficients. Whether there was such a value.
-bool drop_certain(std::vector<EscapeInterval>& intervals, const std::string& key, std::vector<std::string>& warnings) {
-  std::map<std::string, std::pair<int64_t, int64_t>> counts;  // by value: intervals, escapes
-  for (const EscapeInterval& interval : intervals) {
-    auto& [all, escaped] = counts[text_of(interval.cell->settings[key])];
-    ++all;
-    escaped += interval.escaped ? 1 : 0;
-  }
-  const auto certain = [&](const EscapeInterval& interval) {
-    const auto& [all, escaped] = counts[text_of(interval.cell->settings[key])];
-    return escaped == 0 || escaped == all;
-  };
-  if (std::erase_if(intervals, certain) == 0) return false;
-  for (const auto& [value, of] : counts) {
-    if (of.second == 0)
-      warnings.push_back(fmt::format("No run with {} {} escapes: they say nothing of the ratio.", key, value));
-    if (of.second == of.first)
-      warnings.push_back(
-          fmt::format("Every run with {} {} escapes at once: they say nothing of the ratio.", key, value));
-  }
-  return true;
-}
-
-/// Logistic regression over the intervals of these cells, on log(step / 1000), an indicator for each further value of
-/// every other setting that varies, and one for each level but the first.
-std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vector<const Cell*>& cells) {
-  std::vector<EscapeInterval> intervals = escape_intervals(cells);
-  std::vector<Json> levels;
-  for (const Json& level : grouping.levels) {
-    if (std::any_of(cells.begin(), cells.end(), [&](const Cell* cell) { return cell->level == level; }))
-      levels.push_back(level);
-  }
-  std::vector<HazardRatio> ratios;
-  std::map<std::string, int64_t> escapes_of;
-  for (const Json& level : levels) {
-    int64_t all = 0, escaped = 0;
-    for (const EscapeInterval& interval : intervals) {
-      if (interval.cell->level != level) continue;
-      ++all;
-      escaped += interval.escaped ? 1 : 0;
-    }
-    escapes_of[level.dump()] = escaped;
-    ratios.push_back({level, std::nullopt, all, escaped, {}});
-  }
-  const HazardRatio reference = ratios[0];
-  ratios.erase(ratios.begin());
-
-  std::vector<std::string> warnings;
-  for (bool dropped = true; dropped;) {
-    dropped = false;
-    for (const std::string& key : grouping.varying) dropped = drop_certain(intervals, key, warnings) || dropped;
-  }
-  std::vector<std::string> none;  // a level's own warning is below
-  drop_certain(intervals, grouping.compare, none);
-
-  // The columns: their setting and its value; the first two have none.
-  std::vector<std::pair<std::string, Json>> columns = {{"", {}}, {"", {}}};
-  const auto add_indicators = [&](const std::string& key) {
-    std::vector<Json> values;
-    for (const EscapeInterval& interval : intervals) {
-      const Json& value = interval.cell->settings[key];
-      if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
-    }
-    for (const Json& value : values)
-      if (value != (key == grouping.compare ? reference.level : values[0])) columns.emplace_back(key, value);
-  };
-  for (const std::string& key : grouping.varying) add_indicators(key);
-  add_indicators(grouping.compare);
-
-  std::vector<std::vector<double>> rows;
-  std::vector<bool> outcomes;
-  int64_t escapes = 0;
-  for (const EscapeInterval& interval : intervals) {
-    std::vector<double> row = {1, std::log(interval.step / 1000)};
-    for (size_t i = 2; i < columns.size(); ++i)
-      row.push_back(interval.cell->settings[columns[i].first] == columns[i].second ? 1 : 0);
-    rows.push_back(std::move(row));
-    outcomes.push_back(interval.escaped);
-    escapes += interval.escaped ? 1 : 0;
-  }
-  const auto fit = rows.empty() ? std::nullopt : logistic_regression(rows, outcomes);
-  for (HazardRatio& ratio : ratios) {
-    ratio.warnings = warnings;
-    if (ratio.intervals == 0 || reference.intervals == 0) {
-      ratio.warnings = {"There are no evaluations to count intervals of."};
-    } else if (reference.escapes == 0) {
-      ratio.warnings.push_back(fmt::format("{} never escapes, so there is no ratio to it.", text_of(reference.level)));
-    } else if (ratio.escapes == 0) {
-      ratio.ratio = Ratio{0, kNaN, kNaN};
-      ratio.warnings.push_back(
-          fmt::format("{} never escapes: the ratio is 0, without an interval.", text_of(ratio.level)));
-    } else if (ratio.escapes == ratio.intervals || reference.escapes == reference.intervals) {
-      ratio.warnings.emplace_back("One side escapes at its first evaluation, always: the ratio has no bound.");
-    } else if (!fit) {
-      ratio.warnings.emplace_back(
-          "The settings separate the runs that escape from the others: the fit has no maximum.");
-    } else {
-      const auto column = std::find(columns.begin(), columns.end(), std::pair(grouping.compare, ratio.level));
-      const auto at = static_cast<size_t>(column - columns.begin());
-      if (column == columns.end() || std::isnan(fit->coefficients[at])) {
-        ratio.warnings.push_back(
-            fmt::format("{} goes with another setting: the two cannot be told apart.", text_of(ratio.level)));
-        continue;
-      }
-      ratio.ratio = ratio_of(fit->coefficients[at], fit->standard_errors[at]);
-      constexpr size_t kEscapesAColumn = 10;
-      if (static_cast<size_t>(escapes) < kEscapesAColumn * columns.size()) {
-        ratio.warnings.push_back(
-            fmt::format("{} escapes for {} coefficients, below the usual ten each: the interval is rough.", escapes,
-                        columns.size()));
-      }
-    }
-  }
-  return ratios;
 }
 
 /// The figures of a ratio under these names.
@@ -500,6 +353,7 @@ Json analyze(const Grouping& grouping, const RunCollection& collection) {
           {"answer", answer(grouping, pooled, hazard, rates)},
           {"runs", collection.runs.size()},
           {"unfinished", collection.unfinished},
+          {"not_begun", describe_not_begun(collection, grouping.compare)},
           {"failed", collection.failed},
           {"notes", collection.notes},
           {"varying", grouping.varying},

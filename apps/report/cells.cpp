@@ -58,18 +58,6 @@ std::string without_seed(const std::string& text, const std::string& seed) {
   return result;
 }
 
-/// The settings that make a cell.
-Json cell_settings(const Run& run) {
-  Json settings = run.settings;
-  const Json seed = settings.value("seed", Json());
-  if (settings.value("data_seed", Json()) == seed) settings.erase("data_seed");
-  settings.erase("seed");
-  settings.erase("init_sha256");  // of a file that `init` names
-  const auto init = settings.find("init");
-  if (init != settings.end() && init->is_string()) *init = without_seed(init->get<std::string>(), seed.dump());
-  return settings;
-}
-
 /// Values, each once, in order.
 std::vector<Json> distinct(std::vector<Json> values) {
   std::sort(values.begin(), values.end(), value_less);
@@ -96,13 +84,34 @@ size_t Grouping::level_index(const Json& level) const {
   return static_cast<size_t>(std::find(levels.begin(), levels.end(), level) - levels.begin());
 }
 
+std::vector<std::string> Grouping::telling() const {
+  if (varying.empty() && compare != "setting" && shared.contains("setting")) return {"setting"};
+  return varying;
+}
+
+std::string Grouping::about(const Json& entry, const std::string& what) const {
+  Json settings = Json::object();
+  for (const std::string& key : telling()) settings[key] = entry[key];
+  return settings.empty() ? what : settings_text(settings) + ", " + what;
+}
+
+Json cell_settings(Json settings) {
+  const Json seed = settings.value("seed", Json());
+  if (settings.value("data_seed", Json()) == seed) settings.erase("data_seed");
+  settings.erase("seed");
+  settings.erase("init_sha256");  // of a file that `init` names
+  const auto init = settings.find("init");
+  if (init != settings.end() && init->is_string()) *init = without_seed(init->get<std::string>(), seed.dump());
+  return settings;
+}
+
 Grouping group_runs(const std::vector<Run>& runs, const std::string& compare) {
   Grouping grouping;
   grouping.compare = compare;
   std::vector<Json> settings;
   std::vector<std::string> keys;
   for (const Run& run : runs) {
-    settings.push_back(cell_settings(run));
+    settings.push_back(cell_settings(run.settings));
     for (const auto& [key, value] : settings.back().items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   }

@@ -28,7 +28,15 @@ struct Grouping {
   std::vector<Group> groups;
 
   size_t level_index(const Json& level) const;
+  /// The settings that say which runs an entry of analyze() is about: those that vary beside what is compared, or else
+  /// the task.
+  std::vector<std::string> telling() const;
+  /// An entry's settings and, after them, what of them it is: "v80_s512, lr 0.003, ns5".
+  std::string about(const Json& entry, const std::string& what) const;
 };
+
+/// Of a run's settings those that make its cell: not the seed, nor what follows from it.
+Json cell_settings(Json settings);
 
 /// Groups the runs, which must outlive the result. The seed makes no cell of its own, nor does what follows from it: a
 /// data_seed that equals it, and its number in the name of an initial checkpoint. A setting that a run's config.json

@@ -2,6 +2,7 @@
 #include "apps/console.h"
 #include "apps/options.h"
 #include "apps/report/analysis.h"
+#include "apps/report/missing.h"
 #include "apps/report/page.h"
 #include "data/files.h"
 

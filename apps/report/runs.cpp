@@ -1,6 +1,7 @@
 #include "apps/report/runs.h"
 
 #include "apps/json_file.h"
+#include "apps/train/outcome.h"
 #include "data/files.h"
 
 #include <algorithm>
@@ -16,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kSolved = 0.8, kMid = 0.2, kCollapsed = 0.005;
 
 /// Python writes NaN and Infinity, which JSON does not know, where a run diverged.
 std::string with_null_for_nan(const std::string& text) {
@@ -95,19 +95,11 @@ std::vector<RunEvaluation> read_evaluations(const std::string& path) {
   return evaluations;
 }
 
-std::string outcome_of(double accuracy) {
-  return std::isnan(accuracy)    ? "diverged"
-         : accuracy >= kSolved   ? "solved"
-         : accuracy >= kMid      ? "mid"
-         : accuracy < kCollapsed ? "collapsed"
-                                 : "flat";
-}
-
 void find_escape_and_collapse(Run& run) {
   for (const RunEvaluation& evaluation : run.evaluations) {
-    if (evaluation.accuracy >= kSolved && !run.escape_step) run.escape_step = evaluation.step;
+    if (has_escaped(evaluation.accuracy) && !run.escape_step) run.escape_step = evaluation.step;
     if (std::isnan(evaluation.accuracy)) continue;
-    if (evaluation.accuracy >= kCollapsed) {
+    if (!has_collapsed(evaluation.accuracy)) {
       run.collapse_step.reset();
     } else if (!run.collapse_step) {
       run.collapse_step = evaluation.step;
@@ -164,21 +156,39 @@ bool agree(const Run& a, const Run& b) {
                     });
 }
 
-/// The folders at or below this one that hold a config.json, sorted.
-std::vector<std::string> run_folders(const std::string& folder) {
+/// What identifies a run, in whatever order its settings are written: a file of initial weights by its content, where
+/// that is known.
+std::string run_key(const Json& named_settings) {
+  nlohmann::json key = named_settings;
+  if (key.contains("init_sha256") && key["init_sha256"] != "") key.erase("init");
+  return key.dump();
+}
+
+struct Found {
+  std::vector<std::string> runs, sweeps;  // folders that hold a config.json, and a plan; sorted
+};
+
+/// What is at or below a folder.
+Found find_runs(const std::string& folder) {
   std::error_code error;
   check(fs::is_directory(folder, error), "report: {} is not a folder", folder);
-  std::vector<std::string> found;
-  if (fs::exists(fs::path(folder) / "config.json")) found.push_back(folder);
+  Found found;
+  const auto look = [&](const std::string& path) {
+    if (fs::exists(path + "/config.json")) found.runs.push_back(path);
+    if (has_plan(path)) found.sweeps.push_back(path);
+  };
+  look(folder);
   try {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_directory() && fs::exists(entry.path() / "config.json")) found.push_back(entry.path());
+      if (entry.is_directory()) look(entry.path());
     }
   } catch (const fs::filesystem_error& failure) {
     throw Error(fmt::format("cannot read {}: {}", failure.path1().string(), failure.code().message()));
   }
-  check(!found.empty(), "report: {} holds no run folder (no config.json at any depth)", folder);
-  std::sort(found.begin(), found.end());
+  check(!found.runs.empty() || !found.sweeps.empty(), "report: {} holds no run folder (no config.json at any depth)",
+        folder);
+  std::sort(found.runs.begin(), found.runs.end());
+  std::sort(found.sweeps.begin(), found.sweeps.end());
   return found;
 }
 
@@ -196,16 +206,21 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
   std::set<fs::path> seen;
   std::map<std::string, size_t> by_settings;  // where in `runs`
   std::map<std::string, std::string> unfinished;
+  std::vector<PlannedRun> planned;
   int64_t twice = 0;
   for (const std::string& given : folders) {
-    for (const std::string& folder : run_folders(given)) {
+    const Found found_there = find_runs(given);
+    for (const std::string& sweep : found_there.sweeps) {
+      const std::vector<PlannedRun> of_sweep = read_plan(sweep);
+      planned.insert(planned.end(), of_sweep.begin(), of_sweep.end());
+    }
+    for (const std::string& folder : found_there.runs) {
       if (!seen.insert(fs::canonical(folder)).second) continue;
       const std::string config_path = folder + "/config.json";
       const Json config = parse_object(read_file(config_path), config_path);
       check(config.contains("settings") && config["settings"].is_object(),
             "{}: no \"settings\" in it; not the config.json of a run", config_path);
-      // Two folders hold one run if they agree on every setting, in whatever order they have them.
-      const std::string key = nlohmann::json(named_settings(config["settings"])).dump();
+      const std::string key = run_key(named_settings(config["settings"]));
       if (!fs::exists(folder + "/result.json")) {
         unfinished.emplace(key, folder);
         continue;
@@ -227,6 +242,14 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
     if (by_settings.contains(key)) continue;
     collection.unfinished.push_back(folder);
     collection.failed += fs::exists(folder + "/failure.json") ? 1 : 0;
+  }
+  std::set<std::string> counted;
+  for (PlannedRun& run : planned) {
+    run.settings = named_settings(std::move(run.settings));
+    const std::string key = run_key(run.settings);
+    if (by_settings.contains(key) || unfinished.contains(key) || !counted.insert(key).second) continue;
+    collection.failed += fs::exists(run.folder + "/failure.json") ? 1 : 0;
+    collection.not_begun.push_back(std::move(run));
   }
 
   if (twice > 0)

@@ -1,7 +1,7 @@
 // The run folders that a report is about.
 #pragma once
 
-#include "apps/train/train_config.h"
+#include "apps/sweep/plan.h"
 
 #include <optional>
 #include <string>
@@ -37,13 +37,15 @@ struct Run {
 struct RunCollection {
   std::vector<Run> runs;                // sorted by folder
   std::vector<std::string> unfinished;  // folders of runs that have no result.json
-  int64_t failed = 0;                   // how many of them have a failure.json
+  std::vector<PlannedRun> not_begun;    // what sweeps' grids ask for, in their order
+  int64_t failed = 0;                   // how many of both have a failure.json
   std::vector<std::string> notes;       // what a reader should know of how they were read
 };
 
 /// Reads all run folders that these folders are or hold, at any depth: each run once, however often it is there. With
 /// `until`, evaluations of later steps are left out, and the accuracy and the outcome are those of the last one that is
-/// left. Errors: a folder that holds no run, a damaged file, two folders of one run that disagree.
+/// left. Errors: a folder that holds neither a run nor a sweep's plan, a damaged file, two folders of one run that
+/// disagree.
 RunCollection read_runs(const std::vector<std::string>& folders, std::optional<int64_t> until);
 
 }  // namespace orthoread

@@ -42,32 +42,6 @@ TableCell fraction_cell(const Json& entry) {
           entry["solved_fraction"], false};
 }
 
-/// Whole numbers as "11 to 18, 20".
-std::string ranges(const Json& numbers) {
-  std::string text;
-  for (size_t i = 0; i < numbers.size();) {
-    size_t last = i;
-    while (last + 1 < numbers.size() && numbers[last + 1].get<int64_t>() == numbers[last].get<int64_t>() + 1) ++last;
-    text += (text.empty() ? "" : ", ") + numbers[i].dump() + (last > i ? " to " + numbers[last].dump() : "");
-    i = last + 1;
-  }
-  return text;
-}
-
-/// The columns that say which settings a row is about: what varies beside what is compared.
-std::vector<std::string> setting_columns(const Grouping& grouping) {
-  std::vector<std::string> columns = grouping.varying;
-  if (columns.empty() && grouping.compare != "setting" && grouping.shared.contains("setting")) columns = {"setting"};
-  return columns;
-}
-
-/// What an entry is about: its settings, and the value that is compared.
-std::string about(const Grouping& grouping, const Json& entry, const std::string& level) {
-  Json settings = Json::object();
-  for (const std::string& key : setting_columns(grouping)) settings[key] = entry[key];
-  return settings.empty() ? level : settings_text(settings) + ", " + level;
-}
-
 /// What `warnings` of the entries say, each with what it is about.
 void collect_warnings(Table& table, const Json& entry, const std::string& about) {
   for (const Json& warning : entry["warnings"]) table.warnings.push_back(about + ": " + warning.get<std::string>());
@@ -79,16 +53,17 @@ void add_other_outcomes(Row& row, const Json& entry) {
   for (const std::string& key : kOtherOutcomes) row.push_back(text_cell(entry[key]));
 }
 
-/// The settings of a row, as its first columns.
-Row settings_row(const Grouping& grouping, const Json& entry) {
+/// A row's first columns: the settings, and who of them it is about.
+Row first_cells(const Grouping& grouping, const Json& entry, const std::vector<std::string>& who) {
   Row row;
-  for (const std::string& key : setting_columns(grouping)) row.push_back(text_cell(entry[key]));
+  for (const std::string& key : grouping.telling()) row.push_back(text_cell(entry[key]));
+  for (const std::string& key : who) row.push_back(text_cell(entry[key]));
   return row;
 }
 
 /// Columns of settings, then of what is compared and of figures.
 std::vector<std::string> all_columns(const Grouping& grouping, const std::vector<std::string>& figures) {
-  std::vector<std::string> columns = setting_columns(grouping);
+  std::vector<std::string> columns = grouping.telling();
   columns.insert(columns.end(), figures.begin(), figures.end());
   return columns;
 }
@@ -98,19 +73,17 @@ Table outcomes_table(const Grouping& grouping, const Json& cells) {
   table.id = "cells";
   table.title = "Outcomes by cell";
   table.how =
-      "A cell is the runs of equal settings but for the seed. Solved: a final accuracy of at least 80 %; mid: 20 to 80 "
-      "%; "
-      "collapsed: below .5 %; flat: between those; diverged: no number. The interval is Wilson's, of the solved "
+      "A cell is the runs of equal settings but for the seed. Solved: a final accuracy of at least 80 %; mid: 20 to "
+      "80 %; collapsed: below .5 %; flat: between those; diverged: no number. The interval is Wilson's, of the solved "
       "fraction.";
   table.columns = all_columns(grouping, {grouping.compare, "solved", "95 % interval"});
   table.columns.insert(table.columns.end(), kOtherOutcomes.begin(), kOtherOutcomes.end());
   for (const Json& cell : cells) {
-    Row& row = table.rows.emplace_back(settings_row(grouping, cell));
-    row.push_back(text_cell(cell[grouping.compare]));
+    Row& row = table.rows.emplace_back(first_cells(grouping, cell, {grouping.compare}));
     row.push_back(solved_cell(cell["solved"], cell["runs"]));
     row.push_back(fraction_cell(cell));
     add_other_outcomes(row, cell);
-    collect_warnings(table, cell, about(grouping, cell, text_of(cell[grouping.compare])));
+    collect_warnings(table, cell, grouping.about(cell, text_of(cell[grouping.compare])));
   }
   return table;
 }
@@ -121,17 +94,15 @@ Table accuracy_table(const Grouping& grouping, const Json& cells) {
   table.title = "Accuracy, escape and cost by cell";
   table.how =
       "Accuracy: final, on the validation set, over the seeds of the cell; the spread is the standard deviation, q1 "
-      "and q3 "
-      "are quartiles. Escape step: the first evaluation of at least 80 %, its median over the runs that escaped; half "
-      "escaped: the step at which the Kaplan-Meier curve reaches one half. Seconds: the median of the runs. "
-      "Operations: "
-      "what the mathematics of a run needs, counted as orthoread bench step counts them.";
+      "and q3 are quartiles. Escape step: the first evaluation of at least 80 %, its median over the runs that "
+      "escaped; "
+      "half escaped: the step at which the Kaplan-Meier curve reaches one half. Seconds: the median of the runs. "
+      "Operations: what the mathematics of a run needs, counted as orthoread bench step counts them.";
   table.columns =
       all_columns(grouping, {grouping.compare, "mean accuracy", "spread", "median", "q1 to q3", "median escape step",
                              "half escaped by", "seconds a run", "useful Tflop a run"});
   for (const Json& cell : cells) {
-    Row& row = table.rows.emplace_back(settings_row(grouping, cell));
-    row.push_back(text_cell(cell[grouping.compare]));
+    Row& row = table.rows.emplace_back(first_cells(grouping, cell, {grouping.compare}));
     for (const char* key : {"mean_accuracy", "sd_accuracy", "median_accuracy"})
       row.push_back(number_cell(cell[key], "{:.1f} %", 100));
     row.push_back(number_cell(cell["accuracy_q1"], "{:.1f}", 100));
@@ -152,12 +123,9 @@ Table pairs_table(const Grouping& grouping, const Json& pairs) {
   table.how =
       "Fisher: exact test of the solved fractions, two-sided. Log-rank: of the escape steps, runs that never escape "
       "censored at their collapse or their last evaluation; one degree of freedom. McNemar: exact, over seeds that "
-      "both "
-      "sides have; in brackets how many are solved by a alone and by b alone. Hazard ratio: how many times as readily "
-      "b "
-      "escapes, logistic regression over the intervals between evaluations on log(step / 1000) and the side, with "
-      "Wald's "
-      "95 % interval.";
+      "both sides have; in brackets how many are solved by a alone and by b alone. Hazard ratio: how many times as "
+      "readily b escapes, logistic regression over the intervals between evaluations on log(step / 1000) and the side, "
+      "with Wald's 95 % interval.";
   if (pairs.size() > 1) {
     table.how +=
         fmt::format(" Each p-value is of one test, not corrected for there being {} comparisons.", pairs.size());
@@ -165,9 +133,7 @@ Table pairs_table(const Grouping& grouping, const Json& pairs) {
   table.columns = all_columns(grouping, {"a", "b", "a solved", "b solved", "Fisher p", "log-rank chi2", "log-rank p",
                                          "McNemar p", "hazard ratio, b to a"});
   for (const Json& pair : pairs) {
-    Row& row = table.rows.emplace_back(settings_row(grouping, pair));
-    row.push_back(text_cell(pair["a"]));
-    row.push_back(text_cell(pair["b"]));
+    Row& row = table.rows.emplace_back(first_cells(grouping, pair, {"a", "b"}));
     row.push_back(solved_cell(pair["a_solved"], pair["a_runs"]));
     row.push_back(solved_cell(pair["b_solved"], pair["b_runs"]));
     row.push_back(p_cell(pair["fisher_p"]));
@@ -178,7 +144,7 @@ Table pairs_table(const Grouping& grouping, const Json& pairs) {
       row.back().text += fmt::format(" ({}, {})", pair["solved_a_only"].dump(), pair["solved_b_only"].dump());
     row.push_back(ratio_cell(pair["hazard_ratio"], pair["hazard_low"], pair["hazard_high"]));
     const std::string sides = fmt::format("{} and {}", text_of(pair["a"]), text_of(pair["b"]));
-    collect_warnings(table, pair, about(grouping, pair, sides));
+    collect_warnings(table, pair, grouping.about(pair, sides));
   }
   return table;
 }
@@ -189,10 +155,9 @@ Table pooled_table(const Grouping& grouping, const Json& pooled, const Json& haz
   table.title = "Over all cells";
   table.how = fmt::format(
       "Counts over all settings together, with Wilson's 95 % interval, and Fisher's exact test against the first row. "
-      "Hazard "
-      "ratio of escaping against the first row: logistic regression over the intervals between evaluations, from step "
-      "1 to "
-      "the escape, the collapse or the end, on log(step / 1000), {}what is compared; Wald's 95 % interval.",
+      "Hazard ratio of escaping against the first row: logistic regression over the intervals between evaluations, "
+      "from "
+      "step 1 to the escape, the collapse or the end, on log(step / 1000), {}what is compared; Wald's 95 % interval.",
       grouping.varying.empty()
           ? ""
           : fmt::format("an indicator for each further value of {}, and ", fmt::join(grouping.varying, ", ")));
@@ -235,7 +200,7 @@ Table rates_table(const Grouping& grouping, const Json& rates) {
   }
   if (columns.size() < 2) return table;
   std::sort(columns.begin(), columns.end(), [](const Json& a, const Json& b) { return a < b; });
-  for (const std::string& key : setting_columns(grouping))
+  for (const std::string& key : grouping.telling())
     if (key != "lr") table.columns.push_back(key);
   table.columns.push_back(grouping.compare);
   const size_t first = table.columns.size();
@@ -278,29 +243,6 @@ std::vector<Table> make_tables(const Grouping& grouping, const Json& comparison)
       pairs_table(grouping, comparison["pairs"])};
   std::erase_if(tables, [](const Table& table) { return table.rows.empty(); });
   return tables;
-}
-
-std::vector<std::string> missing_lines(const Grouping& grouping, const Json& comparison) {
-  std::vector<std::string> lines;
-  const Json& unfinished = comparison["unfinished"];
-  if (!unfinished.empty()) {
-    constexpr size_t kMostNames = 5;
-    std::vector<std::string> names;
-    for (size_t i = 0; i < std::min(unfinished.size(), kMostNames); ++i) names.push_back(unfinished[i]);
-    const auto failed = comparison["failed"].get<int64_t>();
-    lines.push_back(fmt::format("{} of {} runs are not done (no result.json){}.", unfinished.size(),
-                                unfinished.size() + comparison["runs"].get<size_t>(),
-                                failed > 0 ? fmt::format("; {} of them failed", failed) : ""));
-    lines.push_back(fmt::format("Not done: {}{}.", fmt::join(names, ", "),
-                                unfinished.size() > kMostNames ? " and others, which comparison.json lists" : ""));
-  }
-  for (const Json& cell : comparison["cells"]) {
-    if (cell["missing_seeds"].empty()) continue;
-    lines.push_back(fmt::format("{} lacks seeds that other cells have: {}.",
-                                about(grouping, cell, text_of(cell[grouping.compare])), ranges(cell["missing_seeds"])));
-  }
-  for (const Json& note : comparison["notes"]) lines.push_back(note);
-  return lines;
 }
 
 std::string results_csv(const std::vector<Run>& runs) {

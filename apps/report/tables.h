@@ -22,9 +22,6 @@ struct Table {
 /// The tables of what analyze() found; those without rows are left out.
 std::vector<Table> make_tables(const Grouping& grouping, const Json& comparison);
 
-/// What is missing: runs that are not done, seeds that some cells lack, and what a reader should know.
-std::vector<std::string> missing_lines(const Grouping& grouping, const Json& comparison);
-
 /// results.csv: a row a run, with every setting.
 std::string results_csv(const std::vector<Run>& runs);
 

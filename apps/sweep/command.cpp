@@ -3,6 +3,7 @@
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "apps/sweep/machine.h"
+#include "apps/sweep/plan.h"
 #include "apps/sweep/sweep.h"
 
 #include <algorithm>
@@ -186,6 +187,7 @@ int run_sweep(const SweepFlags& flags) {
         fmt::format("orthoread: warning: {} jobs x {} threads are more than the {} CPUs that this process may use",
                     at_once, threads, cpus));
   }
+  write_plan(flags.out, all);
   const int exit_code = sweep(folder, runs, options, view);
   if (flags.common.json) {
     std::vector<Listed> listed;

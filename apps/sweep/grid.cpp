@@ -18,7 +18,7 @@ constexpr int64_t kMostRuns = 1'000'000;
 
 // Not of a grid: a sweep decides these.
 const std::set<std::string> kNotOfAGrid = {"out", "resume", "threads", "json", "quiet", "help"};
-constexpr size_t kLongestName = 120;  // of a folder, without the hash
+constexpr size_t kLongestName = 120;  // of a folder without the hash, or of a grid
 
 /// What each key of a grid takes.
 std::map<std::string, FlagKind> grid_keys() {
@@ -68,6 +68,14 @@ std::string meant(const std::string& word, const Known& known) {
 bool says_what_it_is(const std::string& key) { return key == "read" || key == "setting" || key == "schedule"; }
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+/// A text as the name of a file or a folder.
+std::string file_name(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](unsigned char c) { return !(c < 128 && std::isalnum(c) != 0) && c != '.' && c != '_' && c != '-'; }, '_');
+  return text.substr(0, kLongestName);
+}
 
 /// Reads one file of grids; remembers what its errors begin with.
 class GridReader {
@@ -173,6 +181,7 @@ class GridReader {
   void add_run(const std::string& grid, const Values& constant, const Values& varied, const std::string& where) {
     GridRun run;
     run.index = static_cast<int64_t>(runs_.size());
+    run.grid = file_name(grid);
     Values all = constant;
     all.insert(all.end(), varied.begin(), varied.end());
     const auto seed = std::find_if(all.begin(), all.end(), [](const auto& value) { return value.first == "seed"; });
@@ -191,7 +200,7 @@ class GridReader {
     }
     for (const auto& [key, value] : varied) run.varied.emplace_back(key, text_of(value));
     resolve(run, where);
-    run.name = name_of(grid, run);
+    run.name = name_of(run);
     runs_.push_back(std::move(run));
   }
 
@@ -213,14 +222,10 @@ class GridReader {
   }
 
   /// What varies, or else the grid's name, and the hash.
-  static std::string name_of(const std::string& grid, const GridRun& run) {
+  static std::string name_of(const GridRun& run) {
     std::vector<std::string> words;
     for (const auto& [key, value] : run.varied) words.push_back(says_what_it_is(key) ? value : key + value);
-    std::string name = words.empty() ? grid : fmt::format("{}", fmt::join(words, "-"));
-    std::replace_if(
-        name.begin(), name.end(),
-        [](unsigned char c) { return !(c < 128 && std::isalnum(c) != 0) && c != '.' && c != '_' && c != '-'; }, '_');
-    return name.substr(0, kLongestName) + "-" + run.hash;
+    return (words.empty() ? run.grid : file_name(fmt::format("{}", fmt::join(words, "-")))) + "-" + run.hash;
   }
 
   std::string path_;

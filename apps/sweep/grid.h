@@ -18,6 +18,7 @@ namespace orthoread {
 /// One run of a grid. Depends on the grid file (and the `init` checkpoint that it names) alone.
 struct GridRun {
   int64_t index;
+  std::string grid;  // its name, as a file may have it
   TrainConfig config;
   Json settings;                                            // what config.json will hold
   std::vector<std::string> flags;                           // of `train`, without --out and --resume

@@ -29,14 +29,15 @@ std::string cost_key(const Json& settings) {
 
 }  // namespace
 
-std::string SweepFolder::name_of(const GridRun& run) const {
+std::string SweepFolder::folder_of(const std::string& name) const {
   std::error_code error;
-  if (fs::is_directory(runs() + "/" + run.name, error)) return run.name;
+  std::string folder = runs() + "/" + name;
+  if (fs::is_directory(folder, error)) return folder;
+  const std::string hash = name.substr(std::min(name.rfind('-'), name.size()));
   for (const auto& entry : fs::directory_iterator(runs(), error)) {
-    std::string name = entry.path().filename();
-    if (name.ends_with("-" + run.hash)) return name;
+    if (!hash.empty() && entry.path().filename().string().ends_with(hash)) return entry.path();
   }
-  return run.name;
+  return folder;
 }
 
 std::string SweepFolder::make_folder(const GridRun& run) const {

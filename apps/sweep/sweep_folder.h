@@ -14,10 +14,10 @@ class SweepFolder {
   /// Changes nothing.
   explicit SweepFolder(std::string path) : path_(std::move(path)) {}
 
-  /// The name of a run's folder: its own, or that of the folder whose name ends in the same hash, which another grid
-  /// has named after what it varied.
-  std::string name_of(const GridRun& run) const;
-  std::string folder_of(const GridRun& run) const { return runs() + "/" + name_of(run); }
+  /// The folder of the run of that name: its own, or the one whose name ends in the same hash, which another grid has
+  /// named after what it varied.
+  std::string folder_of(const std::string& name) const;
+  std::string folder_of(const GridRun& run) const { return folder_of(run.name); }
   RunState state_of(const GridRun& run) const { return run_state(folder_of(run)); }
 
   /// Makes the run's folder, if it is not there yet. Two sweeps that ask at once make one folder.
