@@ -2,7 +2,7 @@
 
 #include "core/parallel.h"
 #include "ops/gemm.h"
-#include "ops/mlstm_lane.h"
+#include "ops/simd/instruction_set.h"
 
 #include <fstream>
 

@@ -1,7 +1,7 @@
 #include "apps/options.h"
 
 #include "core/parallel.h"
-#include "ops/mlstm_lane.h"
+#include "ops/simd/instruction_set.h"
 
 namespace orthoread {
 
@@ -23,7 +23,7 @@ namespace {
 /// The instruction set of that name; an error if the processor lacks it.
 InstructionSet parse_instruction_set(const std::string& text) {
   std::vector<std::string> allowed;
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+  for (const InstructionSet set : kInstructionSets) {
     if (!supported(set)) continue;
     if (text == name(set)) return set;
     allowed.emplace_back(name(set));

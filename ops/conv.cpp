@@ -4,7 +4,7 @@
 #include "ops/instantiate.h"
 #include "ops/layout.h"
 #include "ops/reduce.h"
-#include "ops/rows.h"
+#include "ops/rows/table.h"
 
 namespace orthoread {
 namespace {

@@ -6,78 +6,14 @@
 #include "ops/read_series.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <map>
 #include <mutex>
-#include <string_view>
-#include <type_traits>
 
 namespace orthoread {
 
-namespace baseline {
-extern const LaneKernels<float> float_kernels;
-extern const LaneKernels<double> double_kernels;
-extern const LaneKernels<Dual> dual_kernels;
-}  // namespace baseline
-#if defined(ORTHOREAD_X86)
-namespace avx2 {
-extern const LaneKernels<float> float_kernels;
-extern const LaneKernels<double> double_kernels;
-}  // namespace avx2
-namespace avx512 {
-extern const LaneKernels<float> float_kernels;
-extern const LaneKernels<double> double_kernels;
-}  // namespace avx512
-#endif
-
 namespace {
-
-InstructionSet first_choice() {
-  InstructionSet best = InstructionSet::baseline;
-  const char* wish = std::getenv("ORTHOREAD_ISA");
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
-    if (!supported(set)) continue;
-    best = set;
-    if (wish && std::string_view(wish) == name(set)) break;
-  }
-  return best;
-}
-
-std::atomic<InstructionSet>& choice() {
-  static std::atomic<InstructionSet> set = first_choice();
-  return set;
-}
-
-template <Real T>
-const LaneKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, Dual>) {
-    return baseline::dual_kernels;
-  } else {
-    constexpr bool single = std::is_same_v<T, float>;
-    switch (instruction_set()) {
-#if defined(ORTHOREAD_X86)
-      case InstructionSet::avx512:
-        if constexpr (single)
-          return avx512::float_kernels;
-        else
-          return avx512::double_kernels;
-      case InstructionSet::avx2:
-        if constexpr (single)
-          return avx2::float_kernels;
-        else
-          return avx2::double_kernels;
-#endif
-      default:
-        if constexpr (single)
-          return baseline::float_kernels;
-        else
-          return baseline::double_kernels;
-    }
-  }
-}
 
 /// The series of one number of steps in the precision of T.
 template <Real T>
@@ -132,53 +68,23 @@ LanePlan<T> plan(const MemoryRead& read) {
 
 }  // namespace
 
-const char* name(InstructionSet set) {
-  switch (set) {
-    case InstructionSet::avx512:
-      return "avx512";
-    case InstructionSet::avx2:
-      return "avx2";
-    default:
-      return "baseline";
-  }
-}
-
-bool supported(InstructionSet set) {
-#if defined(ORTHOREAD_X86)
-  switch (set) {
-    case InstructionSet::avx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
-    case InstructionSet::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    default:
-      return true;
-  }
-#else
-  return set == InstructionSet::baseline;
-#endif
-}
-
-InstructionSet instruction_set() { return choice().load(std::memory_order_relaxed); }
-void set_instruction_set(InstructionSet set) { choice() = supported(set) ? set : InstructionSet::baseline; }
-
 template <Real T>
 int64_t lane_checkpoint_size(const MemoryRead& read, const LaneShape& shape) {
   if (computed_in_double<T>(read)) return floats_for(lane_checkpoint_size<double>(read, shape));
-  return kernels<T>().checkpoint_size(read.orthogonalized, shape.width, shape.tokens);
+  return lane_kernels<T>().checkpoint_size(read.orthogonalized, shape.width, shape.tokens);
 }
 template <Real T>
 int64_t lane_forward_scratch_size(const MemoryRead& read, const LaneShape& shape) {
   if (computed_in_double<T>(read))
     return floats_for(WideLane::size(shape) + lane_forward_scratch_size<double>(read, shape) +
-                      kernels<double>().state_size(shape.width));
-  return kernels<T>().forward_scratch_size(shape.width, ladder<T>(read.steps).most_terms);
+                      lane_kernels<double>().state_size(shape.width));
+  return lane_kernels<T>().forward_scratch_size(shape.width, ladder<T>(read.steps).most_terms);
 }
 template <Real T>
 int64_t lane_backward_scratch_size(const MemoryRead& read, const LaneShape& shape) {
   if (computed_in_double<T>(read))
     return floats_for(WideLane::size(shape) + lane_backward_scratch_size<double>(read, shape));
-  return kernels<T>().backward_scratch_size(shape.width, ladder<T>(read.steps).most_terms);
+  return lane_kernels<T>().backward_scratch_size(shape.width, ladder<T>(read.steps).most_terms);
 }
 
 template <Real T>
@@ -192,7 +98,7 @@ void lane_forward(const MemoryRead& read, const LaneShape& shape, const LaneInpu
                    wide.rest());
       return wide.give_rows(wide_h, h);
     }
-  kernels<T>().forward(plan<T>(read), shape, x, h, checkpoints, scratch);
+  lane_kernels<T>().forward(plan<T>(read), shape, x, h, checkpoints, scratch);
 }
 
 template <Real T>
@@ -211,7 +117,7 @@ void lane_backward(const MemoryRead& read, const LaneShape& shape, const LaneInp
       wide.give_gates(g.input_gate, dx.input_gate);
       return wide.give_gates(g.log_forget, dx.log_forget);
     }
-  kernels<T>().backward(plan<T>(read), shape, x, dh, checkpoints, dx, scratch);
+  lane_kernels<T>().backward(plan<T>(read), shape, x, dh, checkpoints, dx, scratch);
 }
 
 template <Real T>
@@ -220,7 +126,7 @@ SeriesTerms lane_series_terms(const MemoryRead& read, const LaneShape& shape, co
     if (computed_in_double<T>(read))
       return lane_series_terms(read, shape, static_cast<const double*>(doubles_in(const_cast<float*>(checkpoints))));
   if (!read.orthogonalized) return {};
-  const auto total = static_cast<double>(kernels<T>().series_terms(plan<T>(read), shape, checkpoints));
+  const auto total = static_cast<double>(lane_kernels<T>().series_terms(plan<T>(read), shape, checkpoints));
   return {total / static_cast<double>(shape.tokens), static_cast<double>(ladder<T>(read.steps).most_terms)};
 }
 
@@ -229,21 +135,21 @@ void lane_stream(const MemoryRead& read, const LaneShape& shape, const LaneInput
                  T* scratch) {
   if constexpr (std::same_as<T, float>)
     if (computed_in_double<T>(read)) {
-      const int64_t size = kernels<double>().state_size(shape.width);
+      const int64_t size = lane_kernels<double>().state_size(shape.width);
       const size_t bytes = static_cast<size_t>(size) * sizeof(double);
       state.numbers.resize(static_cast<size_t>(2 * size));
       WideLane wide(shape, x, doubles_in(scratch));
       double *wide_h = wide.rows(), *numbers = wide.rest();
       std::memcpy(numbers, state.numbers.data(), bytes);
-      kernels<double>().stream(plan<double>(read), wide.shape(), wide.inputs(), wide_h, numbers, state.position,
-                               numbers + size);
+      lane_kernels<double>().stream(plan<double>(read), wide.shape(), wide.inputs(), wide_h, numbers, state.position,
+                                    numbers + size);
       std::memcpy(state.numbers.data(), numbers, bytes);
       wide.give_rows(wide_h, h);
       state.position += shape.tokens;
       return;
     }
-  state.numbers.resize(static_cast<size_t>(kernels<T>().state_size(shape.width)));
-  kernels<T>().stream(plan<T>(read), shape, x, h, state.numbers.data(), state.position, scratch);
+  state.numbers.resize(static_cast<size_t>(lane_kernels<T>().state_size(shape.width)));
+  lane_kernels<T>().stream(plan<T>(read), shape, x, h, state.numbers.data(), state.position, scratch);
   state.position += shape.tokens;
 }
 

@@ -78,13 +78,4 @@ template <Real T>
 void lane_stream(const MemoryRead& read, const LaneShape& shape, const LaneInputs<T>& x, T* h, LaneState<T>& state,
                  T* scratch);
 
-enum class InstructionSet { baseline, avx2, avx512 };
-const char* name(InstructionSet set);
-
-bool supported(InstructionSet set);
-/// The set in use, for a memory's whole life (its buffers are laid out for one set): the best one supported, or what
-/// the environment variable ORTHOREAD_ISA names, or what was last set.
-InstructionSet instruction_set();
-void set_instruction_set(InstructionSet set);
-
 }  // namespace orthoread

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/tensor.h"
-#include "ops/rows.h"
+#include "ops/rows/table.h"
 
 namespace orthoread {
 

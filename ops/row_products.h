@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/array.h"
-#include "ops/rows.h"
+#include "ops/rows/table.h"
 
 namespace orthoread {
 

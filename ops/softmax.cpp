@@ -3,7 +3,7 @@
 #include "core/parallel.h"
 #include "ops/instantiate.h"
 #include "ops/reduce.h"
-#include "ops/rows.h"
+#include "ops/rows/table.h"
 
 namespace orthoread {
 namespace {

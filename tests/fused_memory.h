@@ -4,6 +4,7 @@
 #include "core/parallel.h"
 #include "ops/mlstm.h"
 #include "ops/mlstm_composed.h"
+#include "ops/simd/instruction_set.h"
 #include "tests/support.h"
 
 namespace orthoread {
@@ -26,7 +27,7 @@ struct KeepSettings {
 template <class Body>
 void with_each_instruction_set(const Body& body) {
   const KeepSettings keep;
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+  for (const InstructionSet set : kInstructionSets) {
     if (!supported(set)) continue;
     set_instruction_set(set);
     CAPTURE(std::string(name(set)));

@@ -6,6 +6,7 @@
 #define ORTHOREAD_ISA lane_test
 #include "ops/lane/forward.h"
 #include "ops/read_series.h"
+#include "ops/simd/instruction_set.h"
 #include "tests/support.h"
 
 #include <numeric>
@@ -340,7 +341,7 @@ TEST_CASE("mlstm_lane: an eigenvalue that is not beyond the series is left in it
 
 TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {
   const InstructionSet before = instruction_set();
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+  for (const InstructionSet set : kInstructionSets) {
     if (!supported(set)) continue;
     set_instruction_set(set);
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(5, 0.5), MemoryRead::ns(8)}) {
@@ -371,7 +372,7 @@ TEST_CASE("mlstm_lane: instruction sets") {
   const InstructionSet before = instruction_set();
   CHECK(supported(InstructionSet::baseline));
   CHECK(supported(before));
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+  for (const InstructionSet set : kInstructionSets) {
     set_instruction_set(set);
     CHECK(instruction_set() == (supported(set) ? set : InstructionSet::baseline));
   }

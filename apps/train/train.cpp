@@ -7,7 +7,7 @@
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
 #include "ops/gemm.h"
-#include "ops/mlstm_lane.h"
+#include "ops/simd/instruction_set.h"
 
 #include <chrono>
 #include <csignal>
@@ -67,7 +67,7 @@ void say(const std::string& line) { log(fmt::format("orthoread: {}\n", printable
 
 /// The set of that name, if this processor has it.
 std::optional<InstructionSet> available(const std::string& text) {
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+  for (const InstructionSet set : kInstructionSets) {
     if (text == name(set) && supported(set)) return set;
   }
   return std::nullopt;

@@ -4,7 +4,7 @@
 // whole packs, and the padding is zero. Width<48> is known to the compiler, Width<0> at run time.
 #pragma once
 
-#include "ops/lane/pack.h"
+#include "ops/simd/pack.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/mlstm_lane.h"
+#include "ops/simd/kernels.h"
 
 #include <cstdint>
 
@@ -45,5 +46,11 @@ struct LaneKernels {
   void (*stream)(const LanePlan<T>&, const LaneShape&, const LaneInputs<T>&, T* h, T* state, int64_t position,
                  T* scratch);
 };
+
+/// Those of the instruction set in use.
+template <Real T>
+const LaneKernels<T>& lane_kernels() {
+  return kernels<LaneKernels, T>();
+}
 
 }  // namespace orthoread

@@ -3,7 +3,7 @@
 // time, and it cannot be told to work on rows that another kernel has just left in the cache.
 #pragma once
 
-#include "ops/rows/parts.h"
+#include "ops/simd/pack.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 

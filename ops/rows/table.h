@@ -2,7 +2,7 @@
 // products and the memory of a model. Private to the ops; each op's own file says what it computes.
 #pragma once
 
-#include "core/real.h"
+#include "ops/simd/kernels.h"
 
 #include <cstdint>
 
@@ -64,6 +64,8 @@ struct RowKernels {
 
 /// Those of the instruction set in use.
 template <Real T>
-const RowKernels<T>& row_kernels();
+const RowKernels<T>& row_kernels() {
+  return kernels<RowKernels, T>();
+}
 
 }  // namespace orthoread

@@ -1,6 +1,4 @@
-// The table of this instruction set's kernels.
-#pragma once
-
+// The kernels of a lane, for one instruction set.
 #include "ops/lane/backward.h"
 
 namespace orthoread::ORTHOREAD_ISA {
@@ -32,9 +30,15 @@ auto with_width(int64_t width, const Body& body) {
   return body(Width<0>{padded_width<T>(width)});
 }
 
-template <typename T>
-constexpr LaneKernels<T> lane_kernels() {
-  return {
+}  // namespace orthoread::ORTHOREAD_ISA
+
+namespace orthoread {
+
+template <>
+const LaneKernels<ORTHOREAD_NUMBER>& kernels_of<LaneKernels<ORTHOREAD_NUMBER>, InstructionSet::ORTHOREAD_ISA>() {
+  using namespace ORTHOREAD_ISA;
+  using T = ORTHOREAD_NUMBER;
+  static constexpr LaneKernels<T> kernels = {
       .checkpoint_size =
           [](bool orthogonalized, int64_t width, int64_t tokens) {
             const int d = padded_width<T>(width), chunk = chunk_tokens(d);
@@ -67,6 +71,7 @@ constexpr LaneKernels<T> lane_kernels() {
             with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, h, state, position, scratch); });
           },
   };
+  return kernels;
 }
 
-}  // namespace orthoread::ORTHOREAD_ISA
+}  // namespace orthoread

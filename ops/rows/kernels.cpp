@@ -1,10 +1,8 @@
-// The row kernels: see ops/rows.h for what each computes. They read each row once or twice while the first-level cache
-// holds it.
-#pragma once
-
-#include "ops/rows.h"
-#include "ops/rows/parts.h"
+// The row kernels of one instruction set: see ops/rows/table.h for what each computes. They read each row once or twice
+// while the first-level cache holds it.
 #include "ops/rows/product.h"
+#include "ops/rows/table.h"
+#include "ops/simd/math.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -253,16 +251,17 @@ void scaled_softmax(int64_t n_all, T factor, const T* x, const T* norms, T* y) {
       n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n) - largest - log_total), n); });
 }
 
-template <Real T>
-const RowKernels<T>& rows() {
-  static constexpr RowKernels<T> kernels = {multiply<T>,           blockwise<T>,     blockwise_dw<T>,  conv_silu<T>,
-                                            conv_silu_backward<T>, norm<T>,          norm_backward<T>, softmax_norms<T>,
-                                            log_softmax<T>,        scaled_softmax<T>};
+}  // namespace orthoread::ORTHOREAD_ISA
+
+namespace orthoread {
+
+template <>
+const RowKernels<ORTHOREAD_NUMBER>& kernels_of<RowKernels<ORTHOREAD_NUMBER>, InstructionSet::ORTHOREAD_ISA>() {
+  using namespace ORTHOREAD_ISA;
+  static constexpr RowKernels<ORTHOREAD_NUMBER> kernels = {
+      multiply, blockwise,     blockwise_dw,  conv_silu,   conv_silu_backward,
+      norm,     norm_backward, softmax_norms, log_softmax, scaled_softmax};
   return kernels;
 }
 
-template const RowKernels<float>& rows();
-template const RowKernels<double>& rows();
-template const RowKernels<Dual>& rows();
-
-}  // namespace orthoread::ORTHOREAD_ISA
+}  // namespace orthoread

@@ -1,17 +1,22 @@
 // A pack: as many numbers as one vector register holds, and the few operations on packs that the kernels need.
 //
-// The kernel headers are compiled once for each instruction set. The including file names the namespace they land in,
-// ORTHOREAD_ISA, so that code compiled for one processor can never be linked into the path of another; for the same
-// reason they call nothing from the standard library but what real.h gives.
+// Kernels are compiled once for each instruction set, whose name, ORTHOREAD_ISA, is the namespace they are in: code
+// that was compiled for one processor can then never be linked into the path of another. For the same reason they call
+// nothing from the standard library but what real.h gives.
 #pragma once
 
 #include "core/real.h"
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #ifndef ORTHOREAD_ISA
-#error "define ORTHOREAD_ISA, the namespace of this instruction set, before including the kernels"
+#error "ORTHOREAD_ISA must be the name of the instruction set that this is compiled for"
 #endif
 
 #if defined(__clang__)
@@ -52,7 +57,7 @@ struct Pack<double> {
   Vector v;
 };
 
-/// For numbers that a token has few of, in float lanes too: sums whose terms cancel.
+/// What sums whose terms cancel are added up in.
 template <typename T>
 using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
 
@@ -94,6 +99,10 @@ template <typename T>
 ORTHOREAD_INLINE Pack<T> operator*(Pack<T> a, Pack<T> b) {
   return {a.v * b.v};
 }
+template <typename T>
+ORTHOREAD_INLINE Pack<T> operator/(Pack<T> a, Pack<T> b) {
+  return {a.v / b.v};
+}
 /// a b + c, in one rounding where the processor has it.
 template <typename T>
 ORTHOREAD_INLINE Pack<T> fma(Pack<T> a, Pack<T> b, Pack<T> c) {
@@ -134,6 +143,85 @@ ORTHOREAD_INLINE T sum(Pack<T> x) {
     return x.v[0];
   } else {
     return sum<T, step / 2>(add_across<step>(x, x, std::make_integer_sequence<int, Pack<T>::lanes>{}));
+  }
+}
+
+/// Calls body(at, count) for each pack of a row of n numbers; count is the pack's size but for the last one.
+template <typename T, class Body>
+ORTHOREAD_INLINE void each_part(int64_t n, const Body& body) {
+  constexpr int lanes = Pack<T>::lanes;
+  int64_t at = 0;
+  for (; at + lanes <= n; at += lanes) body(at, std::integral_constant<int, lanes>{});
+  if (at < n) body(at, static_cast<int>(n - at));
+}
+
+/// The first `count` lanes of a pack in memory and back, and the others as 0: in one masked instruction where there is
+/// one, and else number by number.
+template <typename T>
+ORTHOREAD_INLINE Pack<T> load_part(const T* p, int count) {
+  T numbers[Pack<T>::lanes] = {};
+  for (int i = 0; i < count; ++i) numbers[i] = p[i];
+  return load(numbers);
+}
+template <typename T>
+ORTHOREAD_INLINE void store_part(T* p, Pack<T> x, int count) {
+  T numbers[Pack<T>::lanes];
+  store(numbers, x);
+  for (int i = 0; i < count; ++i) p[i] = numbers[i];
+}
+template <typename T>
+ORTHOREAD_INLINE Pack<T> only_part(Pack<T> x, int count) {
+  T numbers[Pack<T>::lanes];
+  store(numbers, x);
+  return load_part(numbers, count);
+}
+#if defined(__AVX512F__)
+ORTHOREAD_INLINE Pack<float> load_part(const float* p, int count) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p)};
+}
+ORTHOREAD_INLINE Pack<double> load_part(const double* p, int count) {
+  return {_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p)};
+}
+ORTHOREAD_INLINE void store_part(float* p, Pack<float> x, int count) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), x.v);
+}
+ORTHOREAD_INLINE void store_part(double* p, Pack<double> x, int count) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), x.v);
+}
+ORTHOREAD_INLINE Pack<float> only_part(Pack<float> x, int count) {
+  return {_mm512_maskz_mov_ps(static_cast<__mmask16>((1u << count) - 1), x.v)};
+}
+ORTHOREAD_INLINE Pack<double> only_part(Pack<double> x, int count) {
+  return {_mm512_maskz_mov_pd(static_cast<__mmask8>((1u << count) - 1), x.v)};
+}
+#endif
+
+/// `count` numbers, the other lanes 0. Where the count is a whole pack the compiler knows it.
+template <typename T, class Count>
+ORTHOREAD_INLINE Pack<T> load(const T* p, Count count) {
+  if constexpr (std::is_same_v<Count, int>) {
+    return load_part(p, count);
+  } else {
+    return load(p);
+  }
+}
+
+template <typename T, class Count>
+ORTHOREAD_INLINE void store(T* p, Pack<T> x, Count count) {
+  if constexpr (std::is_same_v<Count, int>) {
+    store_part(p, x, count);
+  } else {
+    store(p, x);
+  }
+}
+
+/// x with 0 in the lanes past `count`.
+template <typename T, class Count>
+ORTHOREAD_INLINE Pack<T> only(Pack<T> x, Count count) {
+  if constexpr (std::is_same_v<Count, int>) {
+    return only_part(x, count);
+  } else {
+    return x;
   }
 }
 
