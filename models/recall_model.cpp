@@ -161,7 +161,7 @@ MemoryInputs<T> RecallModel<T>::memory_inputs(const Tensor<T>& c, const Tensor<T
 }
 
 template <Real T>
-Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const {
+Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const ReadMask& mask, RecallState<T>* state) const {
   const std::vector<Tensor<T>> up = project_up(x);
   const Tensor<T>&a = up[0], &z = up[1];
   const Tensor<T> c = convolution(a, state);
@@ -170,19 +170,19 @@ Tensor<T> RecallModel<T>::block(const Tensor<T>& x, const Wanted& wanted, Recall
       state != nullptr          ? Tensor<T>(mlstm_stream(query.value(), key.value(), value.value(), input_gate.value(),
                                                          log_forget.value(), config_.read, state->memory))
       : config_.composed_memory ? mlstm_composed(query, key, value, input_gate, log_forget, config_.read)
-                                : mlstm(query, key, value, input_gate, log_forget, config_.read, wanted);
+                                : mlstm(query, key, value, input_gate, log_forget, config_.read, mask);
   return gated_norm_linear(memory, one_plus(outnorm_), config_.heads, learnable_skip_, c, z, proj_down_, x);
 }
 
 template <Real T>
-Tensor<T> RecallModel<T>::logits(const Array<int64_t>& tokens, const Wanted& wanted, RecallState<T>* state) const {
-  const Tensor<T> y = block(embed(tokens), wanted, state);
+Tensor<T> RecallModel<T>::logits(const Array<int64_t>& tokens, const ReadMask& mask, RecallState<T>* state) const {
+  const Tensor<T> y = block(embed(tokens), mask, state);
   return norm_linear(y, one_plus(post_norm_), head_weight_, head_bias_);
 }
 
 template <Real T>
-Tensor<T> RecallModel<T>::forward(const Array<int64_t>& tokens, const Wanted& wanted) const {
-  return logits(tokens, wanted, nullptr);
+Tensor<T> RecallModel<T>::forward(const Array<int64_t>& tokens, const ReadMask& mask) const {
+  return logits(tokens, mask, nullptr);
 }
 
 template <Real T>

@@ -38,9 +38,9 @@ class RecallModel {
   /// Initial values as published: see the definition.
   RecallModel(const RecallModelConfig& config, RandomStream random);
 
-  /// tokens (B, S) -> logits (B, S, V). With `wanted`, only the logits that it names mean anything, and the memory is
-  /// read for those alone.
-  Tensor<T> forward(const Array<int64_t>& tokens, const Wanted& wanted = {}) const;
+  /// tokens (B, S) -> logits (B, S, V). With a mask, only the logits of the tokens that it names mean anything, and the
+  /// memory is read for those alone.
+  Tensor<T> forward(const Array<int64_t>& tokens, const ReadMask& mask = {}) const;
 
   /// The next tokens (B, S) of sequences whose past is in `state`, which moves on -> logits (B, S, V): the numbers that
   /// forward gives for the whole sequences, up to rounding. One token at a time, S = 1, is recurrent inference. Records
@@ -55,9 +55,9 @@ class RecallModel {
 
  private:
   /// tokens -> logits, of whole sequences or, with a state, of their next tokens.
-  Tensor<T> logits(const Array<int64_t>& tokens, const Wanted& wanted, RecallState<T>* state) const;
+  Tensor<T> logits(const Array<int64_t>& tokens, const ReadMask& mask, RecallState<T>* state) const;
   /// x plus what the block makes of it: (B, S, D) -> (B, S, D).
-  Tensor<T> block(const Tensor<T>& x, const Wanted& wanted, RecallState<T>* state) const;
+  Tensor<T> block(const Tensor<T>& x, const ReadMask& mask, RecallState<T>* state) const;
   /// (B, S) -> (B, S, D).
   Tensor<T> embed(const Array<int64_t>& tokens) const;
   /// The block's two halves (B, S, I) of x (B, S, D), a for the memory and z that gates it.

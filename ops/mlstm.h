@@ -2,20 +2,20 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "ops/memory/head.h"
 #include "ops/memory_read.h"
-#include "ops/mlstm_lane.h"
 
 namespace orthoread {
 
-/// Which outputs of the memory are used, a byte for each of (B, S): the others are set to 0 without being read, which
-/// is exact for whoever looks at the wanted ones alone. Undefined: all of them.
-using Wanted = Array<uint8_t>;
+/// Which tokens are read, a byte for each of (B, S): the outputs of the others are 0, which is exact for whoever looks
+/// at the outputs of those that are read. Undefined: all tokens.
+using ReadMask = Array<uint8_t>;
 
 /// Equal to mlstm_composed up to rounding, with the same arguments: query, key, value (B, S, H d), the key already
-/// divided by sqrt(d); input_gate and log_forget (B, S, H) -> (B, S, H d). ops/lane/read.h derives the read.
+/// divided by sqrt(d); input_gate and log_forget (B, S, H) -> (B, S, H d). ops/memory/read.h derives the read.
 template <Real T>
 Tensor<T> mlstm(const Tensor<T>& query, const Tensor<T>& key, const Tensor<T>& value, const Tensor<T>& input_gate,
-                const Tensor<T>& log_forget, const MemoryRead& read, const Wanted& wanted = {});
+                const Tensor<T>& log_forget, const MemoryRead& read, const ReadMask& mask = {});
 
 /// What mlstm takes, by name.
 template <Real T>
@@ -25,12 +25,16 @@ struct MemoryInputs {
 
 /// The memories of a batch between tokens: (B, H) of them, empty before the first token.
 template <Real T>
-using MlstmState = std::vector<LaneState<T>>;
+using MlstmState = std::vector<HeadState<Wide<T>>>;
 
 /// The next S tokens of sequences whose memories are in `state`, which moves on: constant memory, however long they
 /// are. The same numbers as mlstm on the whole sequence.
 template <Real T>
 Array<T> mlstm_stream(const Array<T>& query, const Array<T>& key, const Array<T>& value, const Array<T>& input_gate,
                       const Array<T>& log_forget, const MemoryRead& read, MlstmState<T>& state);
+
+/// How many terms of its series the read of these inputs takes, on average over tokens and heads.
+template <Real T>
+SeriesTerms mlstm_series_terms(const MemoryInputs<T>& inputs, const MemoryRead& read);
 
 }  // namespace orthoread

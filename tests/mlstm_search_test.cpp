@@ -56,7 +56,7 @@ struct Draw {
   int64_t d, S;
   MemoryRead read;
   Inputs<double> x;
-  Wanted wanted;
+  ReadMask wanted;
   bool taken_back;  // what one token writes, the next one takes back: C is 0 after it
 };
 
@@ -108,7 +108,7 @@ Draw draw(int64_t number, bool single) {
   if (single)
     for (Array<double>& a : draw.x) a = cast<double>(cast<float>(a));
   if (chance(random, 0.2)) {
-    draw.wanted = Wanted({1, S});
+    draw.wanted = ReadMask({1, S});
     for (int64_t t = 0; t < S; ++t) draw.wanted.edit()[t] = chance(random, 0.5) ? 1 : 0;
   }
   return draw;

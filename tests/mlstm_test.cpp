@@ -127,7 +127,7 @@ const std::vector<Kind> kKinds = {
        for (const size_t gate : {input_gate, log_forget}) edit(x, gate, [](auto...) { return 0.0; });
      },
      false, 2.6},
-    {"keys and values alike: one eigenvalue of C^T C stands apart, and is taken out of the series",
+    {"keys and values alike: C^T C has a dominant eigenpair, which is deflated",
      [](auto& x) {
        make_alike(x, {key, value});
      },
@@ -262,10 +262,10 @@ TEST_CASE("mlstm: every width, those compiled as constants and others") {
   for (const int64_t d : {1, 5, 16, 17, 32, 48, 64, 96, 128}) {
     CAPTURE(d);
     // The widest have chunks of 16 tokens. There are two heads, as the rows of one are then not the rows of the arrays.
-    for (const bool apart : {false, true}) {  // whether an eigenvalue is taken out of the series
-      const Kind& kind = apart ? kKinds.back() : kKinds.front();
+    for (const bool deflated : {false, true}) {
+      const Kind& kind = deflated ? kKinds.back() : kKinds.front();
       CAPTURE(std::string(kind.name));
-      const double limit32 = apart ? 1e-4 : 2e-5;  // where keys are alike q.n is nearly 0 more often
+      const double limit32 = deflated ? 1e-4 : 2e-5;  // where keys are alike q.n is nearly 0 more often
       const Inputs<double> x = make(kind, 1, d <= 48 ? 34 : 18, d <= 48 ? 2 : 1, d);
       const Array<double> dh = cotangent(x);
       for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(3, 0.7)}) {
@@ -281,10 +281,10 @@ TEST_CASE("mlstm: every width, those compiled as constants and others") {
   }
 }
 
-TEST_CASE("mlstm: an eigenvalue taken out where the read of its singular value has a slope") {
-  // The slope p'(s) that ops/lane/apart.h speaks of: the larger the eigenvalue, the nearer to 0 it is, and small ones
-  // are only taken out where the others are all alike. Keys and values here are nearly unit vectors, the first one
-  // longer, so that its eigenvalue falls to 0.31 of the trace and the others have 1/52 each.
+TEST_CASE("mlstm: an eigenpair deflated where the read of its singular value has a slope") {
+  // The larger the eigenvalue, the nearer to 0 is the slope p'(s) that ops/memory/deflated_read.h speaks of, and small
+  // eigenvalues are only deflated where the others are all alike. Keys and values here are nearly unit vectors, the
+  // first one longer, so that its eigenvalue falls to 0.31 of the trace and the others have 1/52 each.
   Inputs<double> x = plain(1, 37, 1, 48);
   edit(x, key, [](double a, int64_t t, int64_t c) { return 0.02 * a + (c == t ? 1 : 0); });
   edit(x, value, [](double a, int64_t t, int64_t c) { return 0.02 * a + (c == t ? t == 0 ? 4 : 1 : 0); });
@@ -335,7 +335,7 @@ TEST_CASE("mlstm: gradients") {
     check_gradient("mlstm, " + title(read), inputs,
                    [&](const auto& x) { return mlstm(x[0], x[1], x[2], x[3], x[4], read); });
   }
-  const Wanted wanted({2, 3}, {0, 1, 1, 1, 0, 0});
+  const ReadMask wanted({2, 3}, {0, 1, 1, 1, 0, 0});
   check_gradient("mlstm, wanted", inputs,
                  [&](const auto& x) { return mlstm(x[0], x[1], x[2], x[3], x[4], MemoryRead::ns(5), wanted); });
 }
@@ -345,7 +345,7 @@ TEST_CASE("mlstm: outputs that are not wanted are 0 and change nothing") {
   const Inputs<double> x = plain(B, S, H, d);
   for (const int64_t every : {1, 2, 20, 1000}) {  // all, half, too far apart for C^T C to be carried along, none
     CAPTURE(every);
-    Wanted wanted({B, S});
+    ReadMask wanted({B, S});
     Array<double> zeroed = cotangent(x), ignored = zeroed;
     for (int64_t i = 0; i < B * S; ++i) {
       const bool is_wanted = (i % S + i / S) % every == every / 2;  // not the same tokens of each sequence
@@ -364,7 +364,7 @@ TEST_CASE("mlstm: outputs that are not wanted are 0 and change nothing") {
         check_close(x, zeroed, masked, all, 1e-13);
       });
     }
-    const MemoryRead in_double = MemoryRead::ns(8);  // of float lanes
+    const MemoryRead in_double = MemoryRead::ns(8);  // also of floats
     Results<double> all = twin<double>(x, in_double, zeroed);
     for (int64_t i = 0; i < all[0].size(); ++i) all[0].edit()[i] *= wanted.data()[i / (H * d)];
     check_close(x, zeroed, fused<float>(x, in_double, ignored, wanted), all, 1e-6);
@@ -490,7 +490,7 @@ TEST_CASE("mlstm: a NaN spoils what depends on it and nothing else") {
 }
 
 TEST_CASE("mlstm: what does not fit") {
-  const auto run_with = [](const Inputs<double>& x, const MemoryRead& read, const Wanted& wanted = {}) {
+  const auto run_with = [](const Inputs<double>& x, const MemoryRead& read, const ReadMask& wanted = {}) {
     return thrown([&] { mlstm<double>(x[0], x[1], x[2], x[3], x[4], read, wanted); });
   };
   const Inputs<double> x = plain(1, 2, 3, 4);
@@ -499,8 +499,8 @@ TEST_CASE("mlstm: what does not fit") {
   CHECK(run_with(y, MemoryRead::raw()) ==
         "mlstm: query, key and value must be (B, S, H d), the gates (B, S, H): query is [1, 2, 12], key [1, 2, 12], "
         "value [1, 2, 12], input gate [1, 2, 5], log forget gate [1, 2, 3]");
-  CHECK(run_with(x, MemoryRead::ns(5), Wanted({2, 1})) ==
-        "mlstm: wanted must be (B, S): wanted is [2, 1], query is [1, 2, 12]");
+  CHECK(run_with(x, MemoryRead::ns(5), ReadMask({2, 1})) ==
+        "mlstm: the mask must be (B, S): the mask is [2, 1], query is [1, 2, 12]");
   for (const int steps : {-1, 11})
     CHECK(run_with(x, MemoryRead::ns(steps)) ==
           fmt::format("mlstm: from 0 to 10 Newton-Schulz steps are possible, not {}", steps));

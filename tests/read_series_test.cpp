@@ -1,4 +1,4 @@
-#include "ops/read_series.h"
+#include "ops/memory/read_series.h"
 
 #include "tests/support.h"
 
@@ -42,7 +42,7 @@ constexpr Wide kWide = std::numeric_limits<Wide>::epsilon();
 
 }  // namespace
 
-TEST_CASE("read_series: value and slope are as near as stated, on every rung, for every k") {
+TEST_CASE("read_series: value and slope are as near as stated, on every interval, for every k") {
   // The bounds are those of the cut. Beside it the coefficients are rounded: they are computed in long double, dropped
   // below 16 eps g(0), and kept as doubles. As |T_j| <= 1 and |T_j'(s)| <= j^2, with ds/dx = 2/beta, that is for value
   // and slope:
@@ -89,12 +89,12 @@ TEST_CASE("read_series: few terms, and fewer on a shorter interval") {
   CHECK(terms(5, kDouble) == 43);
   for (int steps = 0; steps <= kMostReadSteps; ++steps) {
     for (const double precision : {kFloat, kDouble}) {
-      const std::vector<ReadSeries>& ladder = read_series(steps, precision);
-      for (size_t i = 1; i < ladder.size(); ++i) {
-        CHECK(ladder[i].beta < ladder[i - 1].beta);
-        CHECK(ladder[i].coefficients.size() <= ladder[i - 1].coefficients.size());
+      const std::vector<ReadSeries>& series = read_series(steps, precision);
+      for (size_t i = 1; i < series.size(); ++i) {
+        CHECK(series[i].beta < series[i - 1].beta);
+        CHECK(series[i].coefficients.size() <= series[i - 1].coefficients.size());
       }
-      CHECK(ladder.back().beta < 1.0 / 200);
+      CHECK(series.back().beta < 1.0 / 200);
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "apps/bench/memory.h"
 
 #include "core/random.h"
+#include "ops/layout.h"
 
 #include <algorithm>
 #include <cmath>
@@ -42,24 +43,16 @@ MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case) {
 /// Runs the first sequence's first tokens.
 template <Real T>
 SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const MemoryInputs<T>& inputs) {
-  const LaneShape shape = {std::min<int64_t>(size.tokens, 1024), size.width, size.heads * size.width, size.heads};
-  const auto room = [](int64_t count) { return std::vector<T>(static_cast<size_t>(count)); };
-  std::vector<T> h = room(shape.tokens * shape.row), checkpoints = room(lane_checkpoint_size<T>(read, shape)),
-                 scratch = room(lane_forward_scratch_size<T>(read, shape));
-  SeriesTerms terms;
-  for (int64_t head = 0; head < size.heads; ++head) {
-    const auto at = [&](const Tensor<T>& x, int64_t width) { return x.value().data() + head * width; };
-    const LaneInputs<T> lane = {at(inputs.query, size.width), at(inputs.key, size.width), at(inputs.value, size.width),
-                                at(inputs.input_gate, 1), at(inputs.log_forget, 1)};
-    lane_forward<T>(read, shape, lane, h.data(), checkpoints.data(), scratch.data());
-    const SeriesTerms of_head = lane_series_terms<T>(read, shape, checkpoints.data());
-    terms = {terms.mean + of_head.mean / static_cast<double>(size.heads), of_head.most};
-  }
-  return terms;
+  const auto first = [&](const Tensor<T>& x) {
+    return slice<T>(slice<T>(x.value(), 0, 0, 1), 1, 0, std::min<int64_t>(size.tokens, 1024));
+  };
+  return mlstm_series_terms<T>(
+      {first(inputs.query), first(inputs.key), first(inputs.value), first(inputs.input_gate), first(inputs.log_forget)},
+      read);
 }
 
 /// A multiply-add is two operations; only what costs d^2 is counted, and in backward nothing that forward has made once
-/// already. Bounding the eigenvalues and taking one out are not counted. In units of d^2:
+/// already. Bounding the eigenvalues and deflating one are not counted. In units of d^2:
 ///   all     C = f C + i k v^T 3, C^T q 2;                   dC = f dC + q dy^T 3, <dC, C> 2, dC v, dC^T k, C dy 2 each
 ///   NS      u = C^T k 2;                                    dC += k du^T 2, C du 2
 ///   k >= 1  A = f^2 A + p v^T + v p^T 5,                    dA = f^2 dA + dG 2, dA v, dA u, <dA, A>, <dG, G> 2 each,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "models/recall_model.h"
-#include "ops/mlstm_lane.h"
+#include "ops/mlstm.h"
 
 namespace orthoread {
 
@@ -14,7 +14,7 @@ struct MemorySize {
 /// Inputs as at the start of training: normal queries, keys and values, forget gates from sigmoid(3) to sigmoid(6) by
 /// head, input gates near 1. `worst_case`: two orthogonal keys take turns, and two values, so that C^T C has two
 /// eigenvalues, about 2/3 and 1/3 of its trace: the larger one makes the series long, and the other keeps it long where
-/// that one is taken out.
+/// that one is deflated.
 template <Real T>
 MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case);
 
@@ -22,7 +22,7 @@ MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case);
 template <Real T>
 SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const MemoryInputs<T>& inputs);
 
-/// Floating-point operations a token and head that the mathematics of ops/lane needs.
+/// Floating-point operations a token and head that the mathematics of ops/memory needs.
 struct MemoryFlops {
   double forward, backward;
   double both() const { return forward + backward; }

@@ -93,8 +93,8 @@ std::vector<Input> memory_of(const MatrixCase& memory) {
 }
 
 /// Two outputs of three, others in each sequence: of two tokens on both sides of a chunk's end one is wanted.
-Wanted wanted_of(const MatrixCase& memory) {
-  Wanted wanted({memory.sequences, memory.tokens});
+ReadMask wanted_of(const MatrixCase& memory) {
+  ReadMask wanted({memory.sequences, memory.tokens});
   for (int64_t i = 0; i < wanted.size(); ++i)
     wanted.edit()[i] = (i / memory.tokens + i % memory.tokens + 1) % 3 != 0 ? 1 : 0;
   return wanted;
@@ -212,7 +212,7 @@ GradientReport check_read(const MatrixCase& memory) {
   MemoryRead read = MemoryRead::parse(memory.read);
   read.alpha = read.orthogonalized ? memory.alpha : 0;
   const Shape weight_shape = {kHeads * memory.width};
-  const Wanted wanted = memory.masked ? wanted_of(memory) : Wanted();
+  const ReadMask wanted = memory.masked ? wanted_of(memory) : ReadMask();
   const auto finish = [&]<Real T>(const Tensor<T>& h) {
     return memory.normed ? group_norm(h, Tensor<T>(Array<T>::filled(weight_shape, T(1))), kHeads) : h;
   };
@@ -231,7 +231,7 @@ GradientReport check_read(const MatrixCase& memory) {
                   read.alpha == 1 || !read.orthogonalized ? "" : fmt::format(" blended by {:g}", read.alpha),
                   memory.width, memory.sequences, memory.tokens, memory.rank, memory.condition, memory.scale,
                   memory.masked ? ", two tokens of three wanted" : "", memory.normed ? ", after the group norm" : "");
-  // Rounding errors, which both backwards have, grow with 2.25^steps (ops/lane/widen.h).
+  // Rounding errors, which both backwards have, grow with 2.25^steps (ops/mlstm.cpp).
   const double limit = read.steps > 8 ? 5e-12 : 1e-12;
   const GradientLimits limits{
       .dual = limit, .on_dual = limit, .float32 = read.steps > 5 ? 16. : 48., .seed = memory.seed};

@@ -17,7 +17,7 @@ struct MatrixCase {
   bool normed = false;               // whether the group norm follows the read
   int64_t width = 5, rank = 5;       // of the matrix, or of a head; of a memory the rank is that of its keys
   int64_t sequences = 2;             // of the memory
-  int64_t tokens = 37;               // of each: a chunk of 32 (ops/lane/memory.h) and a short one
+  int64_t tokens = 37;               // of each: a chunk of 32 (ops/memory/state.h) and a short one
   bool masked = false;               // whether some of its outputs are not wanted
   double condition = 1;  // the largest singular value over the smallest that is not 0; of keys, of their values
   double scale = 1;      // the largest singular value; of the values

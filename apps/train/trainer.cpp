@@ -52,7 +52,7 @@ Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>&
   double counted = 0;
   for (const RecallBatch& batch : batches) {
     const auto& [inputs, targets] = batch;
-    auto wanted = Wanted::uninitialized(targets.shape());
+    auto wanted = ReadMask::uninitialized(targets.shape());
     uint8_t* flags = wanted.edit();
     std::transform(targets.data(), targets.data() + targets.size(), flags, [](int64_t t) { return t != kIgnored; });
     if (std::count(flags, flags + wanted.size(), 1) == 0) continue;

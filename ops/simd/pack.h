@@ -57,10 +57,6 @@ struct Pack<double> {
   Vector v;
 };
 
-/// What sums whose terms cancel are added up in.
-template <typename T>
-using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
-
 template <typename T>
 ORTHOREAD_INLINE Pack<T> load(const T* p) {
   Pack<T> x;
@@ -118,7 +114,7 @@ ORTHOREAD_INLINE Pack<T> add_across(Pack<T> a, Pack<T> b, std::integer_sequence<
 }
 
 /// Lane l of the result is the sum of all lanes of pack_of(l): a binary tree over the packs whose nodes halve the
-/// number of lanes that still have to be added. Few packs are alive at a time, so none leaves the kRegisters.
+/// number of lanes that still have to be added. Few packs are alive at a time, so none leaves the registers.
 template <typename T, int first, int count, class PackOf>
 ORTHOREAD_INLINE Pack<T> sums_of(const PackOf& pack_of) {
   if constexpr (count == 1) {
@@ -225,7 +221,7 @@ ORTHOREAD_INLINE Pack<T> only(Pack<T> x, Count count) {
   }
 }
 
-/// A sum of packs, Wide.
+/// A sum of packs; of floats in double.
 template <typename T>
 class WideSum {
  public:

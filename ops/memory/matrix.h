@@ -1,26 +1,13 @@
-// Passes over one d x d matrix of the memory: every one reads the matrix once, row by row, from the first-level cache.
-//
-// All matrices are row-major, width x width, and all vectors are width long; width is d rounded up so that rows are
-// whole packs, and the padding is zero. Width<48> is known to the compiler, Width<0> at run time.
+// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says. Each reads the matrix
+// once, row by row, from the first-level cache.
 #pragma once
 
-#include "ops/simd/pack.h"
+#include "ops/memory/vector.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
-template <int d>
-struct Width {
-  static constexpr int constant = d;
-  static constexpr int value = d;
-};
-template <>
-struct Width<0> {
-  static constexpr int constant = 0;
-  int value;
-};
-
-/// How many packs of a row a pass takes at once, for `held` packs in kRegisters beside each: the most that divide the
-/// row and leave room for the operands.
+/// How many packs of a row a pass takes at once, where each needs `held` registers: the most that divide the row and
+/// leave a quarter of the registers for operands.
 template <typename T, class W>
 constexpr int packs_at_once(int held) {
   const int packs = W::constant / Pack<T>::lanes, room = kRegisters * 3 / 4 / held;
@@ -33,16 +20,16 @@ constexpr int packs_at_once(int held) {
 /// entry(at, s, v, side) sees
 ///   s[0] ... s[S-1]  number i of each of `by_row`, in all lanes,
 ///   v[0] ... v[V-1]  the packs at `column` of each of `by_column`,
-///   side             a sum it may add to; the total over the matrix is returned, Wide as it may cancel;
+///   side             a sum it may add to; the total over the matrix is returned, Wide because it may cancel;
 /// it may change the matrix at `at`, and returns the pack m that takes part in the sums of weighted rows,
 ///   y_r = sum_i by_row[r][i] m_i for r < R: with m the matrix itself, its transpose times by_row[r],
 /// which finish(r, column, y) takes.
 ///
-/// A multiply-add takes four cycles and a new one starts every cycle (two, of the narrower kRegisters): where R and the
-/// packs give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed apart.
+/// A multiply-add takes four cycles, and one (two, of the narrower registers) starts in each. Where R and the packs
+/// give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed separately.
 ///
 /// in_blocks: a few rows are summed at a time, and then these sums. Where many terms have one sign, as with keys that
-/// are alike, the rounding errors of a sum grow with its length.
+/// are alike, the rounding error of a sum grows with its length.
 template <int R, typename T, bool in_blocks = true, int S, int V, class W, class Entry, class Finish>
 ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
                                const Finish& finish) {
@@ -84,15 +71,15 @@ ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* co
   return side.total();
 }
 
-/// matrix^T x_r, r < R, taken by finish(r, column, y). Not in blocks, for the series takes most of the time and its
-/// terms have all signs.
+/// matrix^T x_r for r < R, taken by finish(r, column, y). Not in blocks: the series of the read spends most of the time
+/// here, and its terms have all signs.
 template <typename T, int R, class W, class Finish>
 ORTHOREAD_INLINE void sum_rows(W width, const T* matrix, const T* const (&x)[R], const Finish& finish) {
   sweep<R, T, false>(
       width, x, {x[0]}, [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>&) { return load(matrix + at); }, finish);
 }
 
-/// Rows times a vector: y[i] = row_i . x, that is matrix x.
+/// y = matrix x: y[i] = row_i . x.
 template <typename T, class W>
 ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, T* y) {
   constexpr int lanes = Pack<T>::lanes;
@@ -106,25 +93,9 @@ ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, T* y) {
   }
 }
 
-/// x . y.
-template <typename T, class W>
-ORTHOREAD_INLINE T dot(W width, const T* x, const T* y) {
-  Pack<T> products = load(x) * load(y);
-  for (int c = Pack<T>::lanes; c < width.value; c += Pack<T>::lanes) products = fma(load(x + c), load(y + c), products);
-  return sum(products);
-}
-
-/// x . y, for sums that cancel.
-template <typename T, class W>
-ORTHOREAD_INLINE Wide<T> wide_dot(W width, const T* x, const T* y) {
-  WideSum<T> sum;
-  for (int c = 0; c < width.value; c += Pack<T>::lanes) sum.add_product(load(x + c), load(y + c));
-  return sum.total();
-}
-
-/// The product of two tall matrices, sum_j a_j b_j^T over j < count, with rows a_j = a + j width and b_j alike, in
-/// tiles that stay in kRegisters; finish(at, pack, side) takes each entry of the result once, and may add to `side`,
-/// whose total is returned. With a = b = C it is C^T C.
+/// sum_j a_j b_j^T over j < count, where a_j is the row a + j width and b_j the row b + j width, in tiles that stay in
+/// registers. finish(at, pack, side) takes each pack of the result once, and may add to `side`, whose total is
+/// returned. With a = b = C this is C^T C.
 template <typename T, class W, class Finish>
 ORTHOREAD_INLINE Wide<T> sum_outer_products(W width, int count, const T* a, const T* b, const Finish& finish) {
   constexpr int lanes = Pack<T>::lanes, packs = packs_at_once<T, W>(2);

@@ -1,18 +1,18 @@
-// What a comparison of results does not see: that the kernels of a lane stay inside the buffers that they ask for, on
-// every instruction set (the address sanitizer watches the baseline's alone; this test needs none), and that what they
-// choose a series by is right (here they are compiled once more, as namespace lane_test).
-#include "ops/mlstm_lane.h"
+// What a comparison of results does not see: that the kernels of a head stay inside the buffers that they ask for, on
+// every instruction set (the address sanitizer watches the baseline's alone; this test needs none), and that the bounds
+// are right by which they choose a series (here they are compiled once more, as namespace head_test).
+#include "ops/memory/head.h"
 
-#define ORTHOREAD_ISA lane_test
-#include "ops/lane/forward.h"
-#include "ops/read_series.h"
+#define ORTHOREAD_ISA head_test
+#include "ops/memory/forward.h"
+#include "ops/memory/read_series.h"
 #include "ops/simd/instruction_set.h"
 #include "tests/support.h"
 
 #include <numeric>
 
 using namespace orthoread;
-using lane_test::Gram;
+using head_test::Gram;
 
 namespace {
 
@@ -55,26 +55,26 @@ void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t 
   CAPTURE(d);
   CAPTURE(S);
   CAPTURE(shift);
-  const LaneShape shape{S, d, d, 1};
+  const HeadShape shape{S, d, d, 1};
   const auto features = [&] { return Guarded<T>::input(S * d, shift, -1, 1); };
   const auto empty = [&](int64_t count) { return Guarded<T>(count, shift); };
   Guarded<T> q = features(), k = features(), v = features(), dh = features();
   Guarded<T> input_gate = Guarded<T>::input(S, shift, -1, 1), log_forget = Guarded<T>::input(S, shift, -1, 0);
   Guarded<T> h = empty(S * d), dq = h, dk = h, dv = h, d_input_gate = empty(S), d_log_forget = d_input_gate;
-  Guarded<T> checkpoints = empty(lane_checkpoint_size<T>(read, shape));
-  Guarded<T> forward_scratch = empty(lane_forward_scratch_size<T>(read, shape));
-  Guarded<T> backward_scratch = empty(lane_backward_scratch_size<T>(read, shape)), stream_scratch = forward_scratch;
+  Guarded<T> checkpoints = empty(head_checkpoint_size<T>(read, shape));
+  Guarded<T> forward_scratch = empty(head_forward_scratch_size<T>(read, shape));
+  Guarded<T> backward_scratch = empty(head_backward_scratch_size<T>(read, shape)), stream_scratch = forward_scratch;
 
-  const LaneInputs<T> x{q.data(), k.data(), v.data(), input_gate.data(), log_forget.data()};
-  lane_forward<T>(read, shape, x, h.data(), checkpoints.data(), forward_scratch.data());
-  lane_backward<T>(read, shape, x, dh.data(), checkpoints.data(),
+  const HeadInputs<T> x{q.data(), k.data(), v.data(), input_gate.data(), log_forget.data()};
+  head_forward<T>(read, shape, x, h.data(), checkpoints.data(), forward_scratch.data());
+  head_backward<T>(read, shape, x, dh.data(), checkpoints.data(),
                    {dq.data(), dk.data(), dv.data(), d_input_gate.data(), d_log_forget.data()},
                    backward_scratch.data());
   for (Guarded<T>* written : {&h, &dq, &dk, &dv, &d_input_gate, &d_log_forget}) CHECK(written->finite_inside());
 
   Guarded<T> streamed = empty(S * d);
-  LaneState<T> state;
-  lane_stream<T>(read, shape, x, streamed.data(), state, stream_scratch.data());
+  HeadState<Wide<T>> state;
+  head_stream<T>(read, shape, x, streamed.data(), state, stream_scratch.data());
   CHECK(streamed.finite_inside());
   for (Guarded<T>* buffer : {&h, &dq, &dk, &dv, &d_input_gate, &d_log_forget, &checkpoints, &forward_scratch,
                              &backward_scratch, &stream_scratch, &streamed})
@@ -97,7 +97,7 @@ std::vector<double> spectrum(int count, const std::function<double(int)>& of) {
 
 }  // namespace
 
-TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen by") {
+TEST_CASE("head: no eigenvalue exceeds the bound that the series is chosen by") {
   constexpr int n = 48;
   const Array<double> noise = uniform_array({n, n}, 5, -1, 1);
   const auto drawn = [&](int row, int i) { return noise.data()[row * n + i]; };
@@ -113,7 +113,7 @@ TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen
       spectrum(n, [&](int i) { return (i == 0 ? 30 : 1) * std::pow(drawn(1, i), 4); }),
   };
   for (const std::vector<double>& x : spectra) {
-    const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
+    const head_test::PowerTraces of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
     CAPTURE(x[0]);
     CAPTURE(x[1]);
     CHECK(of.bound(0) >= x[0] * (1 - 1e-12));
@@ -138,7 +138,7 @@ TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen
   for (int signs = 0; signs < 16; ++signs) {
     CAPTURE(signs);
     const auto about_one = [&](int bit) { return signs >> bit & 1 ? 1 + 2 * eps : 1 - 2 * eps; };
-    const lane_test::Moments of{n, about_one(0), about_one(1), about_one(2), 10 * eps, 2 * eps};
+    const head_test::PowerTraces of{n, about_one(0), about_one(1), about_one(2), 10 * eps, 2 * eps};
     const double rest = of.bound(about_one(3), eps);
     CHECK(rest > 5 * eps);
     CHECK(rest < 0.01);
@@ -146,23 +146,23 @@ TEST_CASE("mlstm_lane: no eigenvalue exceeds the bound that the series is chosen
   // It is worth its cost: a square matrix of normal numbers has these eigenvalues (Marchenko and Pastur).
   const std::vector<double> x =
       spectrum(n, [](int i) { return std::pow(std::sin((i + 0.5) / n * std::acos(0.0)), 2); });
-  const lane_test::Moments of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
+  const head_test::PowerTraces of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
   CHECK(of.bound(0) < 0.8 * (1.0 / n + std::sqrt((1 - 1.0 / n) * (of.second - 1.0 / n))));
 }
 
-TEST_CASE("mlstm_lane: an eigenvalue is taken out only if it lies beyond the series for the others") {
-  // apart.h divides by mu - x, for x on the whole interval of the series.
+TEST_CASE("head: an eigenvalue is deflated only if it lies beyond the series for the others") {
+  // deflated_read.h divides by mu - x, for x on the whole interval of the series.
   constexpr int d = 16, steps = 8;
-  const lane_test::Width<d> width;
-  std::vector<LaneSeries<double>> ladder;
-  for (const ReadSeries& series : read_series(steps, 0x1p-53))
-    ladder.push_back({series.beta, static_cast<int>(series.coefficients.size()), nullptr, nullptr});
-  LanePlan<double> plan{};
+  const head_test::Width<d> width;
+  std::vector<SeriesView<double>> series;
+  for (const ReadSeries& of : read_series(steps, 0x1p-53))
+    series.push_back({of.beta, static_cast<int>(of.coefficients.size()), nullptr, nullptr});
+  ReadPlan<double> plan{};
   plan.precision = 0x1p-53;
-  plan.rungs = static_cast<int>(ladder.size());
-  plan.rungs_per_log = 1 / std::log(kLadderStep);
-  plan.ladder = ladder.data();
-  int taken = 0;
+  plan.intervals = static_cast<int>(series.size());
+  plan.intervals_per_log = 1 / std::log(kIntervalRatio);
+  plan.series = series.data();
+  int deflated = 0;
   for (int draw = 0; draw < 4000; ++draw) {
     CAPTURE(draw);
     const Array<double> noise = uniform_array({d}, static_cast<uint64_t>(draw), 0, 1);
@@ -173,35 +173,31 @@ TEST_CASE("mlstm_lane: an eigenvalue is taken out only if it lies beyond the ser
     std::vector<double> A(d * d), w(d), y(d, 1.0), room(3 * d);
     for (size_t i = 0; i < d; ++i) A[i * d + i] = x[i];
     w[0] = 1;
-    lane_test::Memory<double> memory;
+    head_test::Memory<double> memory;
     memory.A = A.data();
-    memory.trace = memory.doubt = memory.cube_doubt = 1;
+    memory.w = w.data();
+    memory.trace = memory.error = memory.cube_error = 1;
     memory.square = power_sum(x, 2);
     memory.cube = power_sum(x, 3);
-    const lane_test::Moments of = lane_test::moments(width, plan, memory, 1.0);
-    if (!lane_test::find_leading(width, plan, memory, of, 1.0, y.data(), w.data(), room.data())) continue;
-    taken += 1;
-    CHECK(x[0] > 1.01 * ladder[static_cast<size_t>(lane_test::rung_for(plan, of.bound(x[0])))].beta);
+    const head_test::PowerTraces traces = head_test::power_traces(width, plan, memory, 1.0);
+    if (!head_test::find_dominant(width, plan, memory, traces, 1.0, y.data(), room.data())) continue;
+    deflated += 1;
+    CHECK(x[0] > 1.01 * series[static_cast<size_t>(head_test::interval_for(plan, traces.bound(x[0])))].beta);
   }
-  CHECK(taken > 100);
+  CHECK(deflated > 100);
 }
 
-TEST_CASE("mlstm_lane: C^T C and the traces of its powers are carried from token to token") {
+TEST_CASE("head: C^T C and the traces of its powers are carried from token to token") {
   constexpr int d = 16, tokens = 30;
-  const lane_test::Width<d> width;
-  const LanePlan<double> plan{.orthogonalized = true,
-                              .gram = true,
-                              .steps = 5,
-                              .alpha = 1,
-                              .precision = 0x1p-53,
-                              .rungs = 0,
-                              .rungs_per_log = 0,
-                              .ladder = nullptr};
+  const head_test::Width<d> width;
+  ReadPlan<double> plan{};
+  plan.orthogonalized = plan.gram = true;
+  plan.precision = 0x1p-53;
   std::vector<double> room(4 * d * d + 16 * d);
-  lane_test::Arena<double> arena(room.data());
-  lane_test::Memory<double> memory = lane_test::take_memory(width, plan, arena);
-  lane_test::start_memory(width, plan, memory);
-  lane_test::Change<double> change{arena.take(d), arena.take(d), arena.take(d), arena.take(d), arena.take(d), 0, 0, 0};
+  head_test::Scratch<double> scratch(room.data());
+  head_test::Memory<double> memory(d, true, scratch);
+  head_test::start_memory(width, plan, memory);
+  head_test::Change<double> change{scratch.take(d), scratch.take(d), scratch.take(d), scratch.take(d), scratch.take(d)};
   const Array<double> numbers = uniform_array({tokens, 3, d}, 11, -1, 1);
   int carried = 0;
   for (int t = 0; t < tokens; ++t) {
@@ -213,9 +209,9 @@ TEST_CASE("mlstm_lane: C^T C and the traces of its powers are carried from token
       std::copy_n(q - 2 * d, d, k.begin());
       std::transform(q - d, q, v.begin(), [](double x) { return -x; });
     }
-    const lane_test::Token<double> token{q, k.data(), v.data(), 0.1 * std::sin(t), t == 10 ? -3.0 : -0.05};
-    lane_test::write_token(width, plan, token, Gram::measured, memory, memory, change);
-    carried += memory.doubt > memory.trace;
+    const head_test::Token<double> token{q, k.data(), v.data(), 0.1 * std::sin(t), t == 10 ? -3.0 : -0.05};
+    head_test::write_token(width, plan, token, Gram::measured, memory, memory, change);
+    carried += memory.error > memory.trace;
 
     double first = 0, second = 0, third = 0, off = 0;
     std::vector<double> A(d * d);
@@ -240,20 +236,15 @@ TEST_CASE("mlstm_lane: C^T C and the traces of its powers are carried from token
   CHECK(carried > tokens / 2);
 }
 
-TEST_CASE("mlstm_lane: the bound also holds where tokens take back most of the memory, in float") {
+TEST_CASE("head: the bound also holds where tokens take back most of the memory, in float") {
   // C is a sum of sqrt(R) k v^T and a rest of norm 1, then the tokens (k, -sqrt(R) v): what is carried of A, and of its
   // cube even more, has the rounding errors of what was large. The rest's eigenvalues are alike but for the largest,
   // where the bound is exact.
   constexpr int d = 48;
-  const lane_test::Width<d> width;
-  const LanePlan<float> plan{.orthogonalized = true,
-                             .gram = true,
-                             .steps = 5,
-                             .alpha = 1,
-                             .precision = 0x1p-24,
-                             .rungs = 0,
-                             .rungs_per_log = 0,
-                             .ladder = nullptr};
+  const head_test::Width<d> width;
+  ReadPlan<float> plan{};
+  plan.orthogonalized = plan.gram = true;
+  plan.precision = 0x1p-24;
   std::vector<float> room(4 * d * d + 16 * d);
   int carried = 0;
   for (int draw = 0; draw < 20; ++draw) {
@@ -261,11 +252,11 @@ TEST_CASE("mlstm_lane: the bound also holds where tokens take back most of the m
       CAPTURE(draw);
       CAPTURE(tokens);
       constexpr double R = 0.45;
-      lane_test::Arena<float> arena(room.data());
-      lane_test::Memory<float> memory = lane_test::take_memory(width, plan, arena);
-      lane_test::start_memory(width, plan, memory);
-      lane_test::Change<float> change{
-          arena.take(d), arena.take(d), arena.take(d), arena.take(d), arena.take(d), 0, 0, 0};
+      head_test::Scratch<float> scratch(room.data());
+      head_test::Memory<float> memory(d, true, scratch);
+      head_test::start_memory(width, plan, memory);
+      head_test::Change<float> change{scratch.take(d), scratch.take(d), scratch.take(d), scratch.take(d),
+                                      scratch.take(d)};
       const Array<double> axis = uniform_array({d}, static_cast<uint64_t>(2 * draw), -1, 1);
       const Array<double> pairs = uniform_array({tokens, 2, d}, static_cast<uint64_t>(2 * draw + 1), -1, 1);
       const auto norm = [](const double* x, int count) { return std::sqrt(std::inner_product(x, x + count, x, 0.0)); };
@@ -285,9 +276,9 @@ TEST_CASE("mlstm_lane: the bound also holds where tokens take back most of the m
       }
       for (int t = 0; t < tokens; ++t) {
         const float *kt = k.data() + t * d, *vt = v.data() + t * d;
-        lane_test::write_token(width, plan, {kt, kt, vt, 0.0F, 0.0F}, Gram::measured, memory, memory, change);
+        head_test::write_token(width, plan, {kt, kt, vt, 0.0F, 0.0F}, Gram::measured, memory, memory, change);
       }
-      carried += memory.doubt != memory.trace;
+      carried += memory.error != memory.trace;
 
       std::vector<double> x(k.begin(), k.begin() + d), next(d);  // the largest eigenvalue, from below
       double most = 0;
@@ -297,16 +288,18 @@ TEST_CASE("mlstm_lane: the bound also holds where tokens take back most of the m
         std::transform(next.begin(), next.end(), x.begin(), [&](double at) { return at / most; });
       }
       const float rho2 = memory.trace;
-      CHECK(lane_test::moments(width, plan, memory, rho2).bound(0) >= most / static_cast<double>(rho2));
+      CHECK(head_test::power_traces(width, plan, memory, rho2).bound(0) >= most / static_cast<double>(rho2));
     }
   }
   CHECK(carried > 50);  // and not made afresh
 }
 
-TEST_CASE("mlstm_lane: C^T C is carried over a gap only to a token that is read, and not beyond the end of the chunk") {
-  const uint8_t wanted[] = {1, 0, 0, 0, 1};
+TEST_CASE("head: C^T C is carried over a gap only to a token that is read, and not beyond the end of the chunk") {
+  const uint8_t mask[] = {1, 0, 0, 0, 1};
+  HeadInputs<double> x{};
+  x.read_mask = mask;
   const auto needed = [&](int64_t t, int64_t end, int width, bool current = true) {
-    return lane_test::gram_needed(wanted, current, t, end, width);
+    return head_test::gram_needed(x, current, t, end, width);
   };
   CHECK(needed(0, 4, 64));
   CHECK(needed(0, 4, 64, false));
@@ -316,30 +309,30 @@ TEST_CASE("mlstm_lane: C^T C is carried over a gap only to a token that is read,
   CHECK_FALSE(needed(3, 4, 64));
   CHECK(needed(1, 5, 12));  // carried three tokens far at that width,
   CHECK_FALSE(needed(1, 5, 8));
-  CHECK(lane_test::gram_needed(nullptr, false, 3, 4, 64));
+  CHECK(head_test::gram_needed(HeadInputs<double>{}, false, 3, 4, 64));
 }
 
-TEST_CASE("mlstm_lane: the bound of the others is neither 0 nor NaN, and never above 1") {
+TEST_CASE("head: the bound of the others is neither 0 nor NaN, and never above 1") {
   // Where w.G w exceeds the trace by more than the roundings that were counted, nothing or less is left for the others.
   constexpr double noise = 0x1p-20;
   for (const double theta : {1 + noise, 1 + 2 * noise, 1 + 1e-3}) {
-    const lane_test::Moments of{16, 1, 1, 1, noise, noise};
+    const head_test::PowerTraces of{16, 1, 1, 1, noise, noise};
     CHECK(of.bound(theta) > 0);
     CHECK(of.bound(theta) < 1e-3);
   }
-  CHECK(lane_test::Moments{16, 1, kInfinity, kInfinity, noise, noise}.bound(0) == 1);
-  CHECK(lane_test::Moments{16, 1, 0.3, kInfinity, noise, kNaN}.bound(0) > 0.3);
-  CHECK(lane_test::Moments{16, 1, 0.3, kNaN, noise, kNaN}.bound(0) <= 1);
+  CHECK(head_test::PowerTraces{16, 1, kInfinity, kInfinity, noise, noise}.bound(0) == 1);
+  CHECK(head_test::PowerTraces{16, 1, 0.3, kInfinity, noise, kNaN}.bound(0) > 0.3);
+  CHECK(head_test::PowerTraces{16, 1, 0.3, kNaN, noise, kNaN}.bound(0) <= 1);
 }
 
-TEST_CASE("mlstm_lane: an eigenvalue that is not beyond the series is left in it") {
-  const LaneSeries<double> series{0.5, 1, nullptr, nullptr};
-  CHECK(lane_test::is_beyond(0.51, series));
-  CHECK_FALSE(lane_test::is_beyond(0.5, series));
-  CHECK_FALSE(lane_test::is_beyond(kNaN, series));
+TEST_CASE("head: an eigenvalue that is not beyond the series is left in it") {
+  const SeriesView<double> series{0.5, 1, nullptr, nullptr};
+  CHECK(head_test::is_beyond(0.51, series));
+  CHECK_FALSE(head_test::is_beyond(0.5, series));
+  CHECK_FALSE(head_test::is_beyond(kNaN, series));
 }
 
-TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {
+TEST_CASE("head: the kernels stay inside their buffers") {
   const InstructionSet before = instruction_set();
   for (const InstructionSet set : kInstructionSets) {
     if (!supported(set)) continue;
@@ -359,7 +352,7 @@ TEST_CASE("mlstm_lane: the kernels stay inside their buffers") {
   set_instruction_set(before);
 }
 
-TEST_CASE("mlstm_lane: no series is longer than the room that a kernel has for one") {
+TEST_CASE("head: no series is longer than the room that a kernel has for one") {
   for (int steps = 0; steps <= kMostReadSteps; ++steps) {
     for (const double precision : {0x1p-24, 0x1p-53}) {
       for (const ReadSeries& series : read_series(steps, precision))
@@ -368,7 +361,7 @@ TEST_CASE("mlstm_lane: no series is longer than the room that a kernel has for o
   }
 }
 
-TEST_CASE("mlstm_lane: instruction sets") {
+TEST_CASE("head: instruction sets") {
   const InstructionSet before = instruction_set();
   CHECK(supported(InstructionSet::baseline));
   CHECK(supported(before));

@@ -1,0 +1,83 @@
+// The kernels of one head, for one instruction set and kind of number.
+#include "ops/memory/backward.h"
+
+namespace orthoread::ORTHOREAD_ISA {
+
+/// body(Width), with the width known to the compiler where models use it. (Every width takes seconds to compile.
+/// double, for checks and ablations, has only that of the published model.)
+template <typename T, class Body>
+auto with_width(int64_t width, const Body& body) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    switch (width) {
+      case 16:
+        return body(Width<16>{});
+      case 32:
+        return body(Width<32>{});
+      case 48:
+        return body(Width<48>{});
+      case 64:
+        return body(Width<64>{});
+      case 96:
+        return body(Width<96>{});
+      case 128:
+        return body(Width<128>{});
+      default:
+        break;
+    }
+  } else if constexpr (Pack<T>::lanes > 1) {
+    if (width == 48) return body(Width<48>{});
+  }
+  return body(Width<0>{padded_width<T>(width)});
+}
+
+}  // namespace orthoread::ORTHOREAD_ISA
+
+namespace orthoread {
+
+template <>
+const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, InstructionSet::ORTHOREAD_ISA>() {
+  using namespace ORTHOREAD_ISA;
+  using T = ORTHOREAD_NUMBER;
+  using Plan = ReadPlan<T>;
+  static constexpr HeadKernels<T> kernels = {
+      .checkpoint_size =
+          [](const Plan& plan, const HeadShape& shape) {
+            return Checkpoints<T>(padded_width<T>(shape.width), shape, plan.orthogonalized, nullptr).size();
+          },
+      .forward_scratch_size =
+          [](const Plan& plan, const HeadShape& shape) {
+            return measure<ForwardRoom<T>>(Scratch<T>(), padded_width<T>(shape.width), plan);
+          },
+      .backward_scratch_size =
+          [](const Plan& plan, const HeadShape& shape) {
+            return measure<BackwardRoom<T>>(Scratch<T>(), padded_width<T>(shape.width), plan);
+          },
+      .state_size =
+          [](const Plan& plan, const HeadShape& shape) {
+            using N = Wide<T>;
+            return measure<SavedState<N>>(Scratch<N>::packed(), padded_width<T>(shape.width), plan.orthogonalized);
+          },
+      .forward =
+          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints, T* scratch) {
+            with_width<T>(shape.width, [&](auto width) { forward(width, plan, shape, x, h, checkpoints, scratch); });
+          },
+      .backward =
+          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh, const T* checkpoints,
+             const HeadGradients<T>& dx, T* scratch) {
+            with_width<T>(shape.width,
+                          [&](auto width) { backward(width, plan, shape, x, dh, checkpoints, dx, scratch); });
+          },
+      .series_terms =
+          [](const Plan& plan, const HeadShape& shape, const T* checkpoints) {
+            return series_terms(padded_width<T>(shape.width), plan, shape, checkpoints);
+          },
+      .stream =
+          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, Wide<T>* state, int64_t position,
+             T* scratch) {
+            with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, h, state, position, scratch); });
+          },
+  };
+  return kernels;
+}
+
+}  // namespace orthoread
