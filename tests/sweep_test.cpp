@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <sstream>
+#include <vector>
 
 namespace orthoread {
 namespace {
@@ -40,6 +42,28 @@ Json asked(const std::string& arguments) {
   const ProgramResult result = run_shell("orthoread sweep " + arguments + " --json");
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   return parse_json(result.out, "stdout");
+}
+
+/// What is left on a terminal after a program's output; `drawn` gets the lines that were on it for a while.
+std::string screen_after(const std::string& output, std::string& drawn) {
+  std::vector<std::string> lines = {""};
+  for (size_t i = 0; i < output.size(); ++i) {
+    if (output[i] == '\n') {
+      lines.emplace_back();
+    } else if (output.compare(i, 2, "\x1b[") == 0) {  // n lines up, or clear to the end
+      const size_t end = output.find_first_of("AJ", i);
+      const size_t up = output[end] == 'A' ? std::stoul(output.substr(i + 2)) : 0;
+      for (size_t n = 0; n < up; ++n) lines.pop_back();
+      if (output[end] == 'J') lines.back().clear();
+      i = end;
+    } else if (output[i] != '\r') {
+      lines.back() += output[i];
+      if (output.compare(i + 1, 1, "\r") == 0) drawn += lines.back() + "\n";
+    }
+  }
+  std::string screen;
+  for (size_t i = 0; i + 1 < lines.size(); ++i) screen += lines[i] + "\n";
+  return screen + lines.back();
 }
 
 struct Files {
@@ -306,7 +330,7 @@ TEST_CASE("sweep: usage errors end in one line and exit code 2") {
   CHECK(contains(run_shell("orthoread sweep --help").out, "Example:\n  orthoread sweep"));
 }
 
-TEST_CASE("sweep: a folder that cannot be written into, and a full disk, lose nothing") {
+TEST_CASE("sweep: a folder that cannot be written into, and files that may not grow, lose nothing") {
   const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
   write_file_atomically(files.folder / "file", "");
   const ProgramResult blocked =
@@ -318,6 +342,92 @@ TEST_CASE("sweep: a folder that cannot be written into, and a full disk, lose no
   CHECK(full.exit_code == 1);
   CHECK(contains(full.err, "File too large"));
   CHECK(files.sweep("--retry-failed").exit_code == 0);
+}
+
+TEST_CASE("sweep: a disk that is full, and one that can only be read, lose nothing") {
+  if (run_shell("unshare --map-root-user --mount true").exit_code != 0) {
+    MESSAGE("skipped: no file systems of one's own here (unshare --map-root-user --mount)");
+    return;
+  }
+  const std::string text = grid(R"("steps": 20)", R"("seed": [1, 2, 3])");
+  const Files whole(text), small(text);
+  REQUIRE(whole.sweep().exit_code == 0);
+  make_folders(small.out);
+  write_file_atomically(small.folder / "session", "sweep() { '" ORTHOREAD_PROGRAM "' sweep " + small.arguments() +
+                                                      R"( "$@"; echo $?; }; cd )" + small.folder.path() + R"(
+    mount -t tmpfs -o size=20m,nr_inodes=9 none sweep  # room for the first run to begin
+    sweep --jobs 2
+    mount -o remount,size=160k,nr_inodes=1000 sweep
+    sweep --jobs 2
+    mount -o remount,size=20m sweep
+    sweep --retry-failed --quiet
+    mount -o remount,ro sweep
+    sweep --quiet
+    cp -r sweep copy)");
+  const ProgramResult result = run_shell("unshare --map-root-user --mount sh " + small.folder / "session");
+  CAPTURE(result.err);
+  CHECK(result.out == "1\n1\n0\n0\n");
+  CHECK(contains(result.err, "No space left on device"));
+  CHECK(contains(result.err, "orthoread: nothing can be written: "));
+  CHECK(contains(result.err, "the same command goes on with what is left"));
+  CHECK(contains(result.err, " failed\n"));  // where there is room to say so
+  CHECK((results(small.folder / "copy") == results(whole.out)));
+}
+
+TEST_CASE("sweep: a file system that cannot lock is told of, once") {
+  const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
+  const std::string strace = "strace -f -o /dev/null -e trace=flock -e inject=flock:error=ENOLCK ";
+  if (run_shell(strace + "true").exit_code != 0) {
+    MESSAGE("skipped: strace is missing or may not trace (Debian: apt-get install strace)");
+    return;
+  }
+  const auto sweep = [&](const std::string& flags) {
+    return run_shell(strace + "'" ORTHOREAD_PROGRAM "' sweep " + files.arguments() + " --quiet " + flags);
+  };
+  const ProgramResult shard = sweep("--shard 0/2"), all = sweep(""), again = sweep("");
+  CHECK(shard.exit_code == 0);
+  CHECK(shard.err.empty());
+  CHECK(all.exit_code == 0);
+  CHECK(all.err == "orthoread: " + files.out +
+                       "/runs: this file system cannot lock (No locks available): take care that no second process "
+                       "works here, or give each sweep its own --shard or --index\n");
+  CHECK(again.exit_code == 0);
+  CHECK(again.err.empty());
+}
+
+TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C leaves that as it was") {
+  const Files files(grid(R"("steps": 100000)", R"("read": ["raw"], "clip": [1, 2], "seed": [123456789])"));
+  if (run_shell("script -qfc true /dev/null < /dev/null").exit_code != 0) {
+    MESSAGE("skipped: script, which gives a program a terminal, is missing");
+    return;
+  }
+  const std::string session = "stty cols 80 rows 24; stty -g; " ORTHOREAD_PROGRAM " sweep " + files.arguments() +
+                              " --jobs 2; echo code $?; stty -g";
+  // Once both runs are on their way it is looked at for a second, and Ctrl-C typed.
+  const ProgramResult result =
+      run_shell("(for i in $(seq 300); do [ $(cat " + files.out +
+                "/runs/*/metrics.jsonl 2> /dev/null | wc -l) -gt 100 ] && break; "
+                "sleep 0.1; done; sleep 1; printf '\\003'; sleep 1) | TERM=xterm NO_COLOR=1 script -qfc '" +
+                session + "' /dev/null");
+  std::string drawn;
+  const std::string screen = screen_after(result.out, drawn);
+  CAPTURE(screen);
+  CAPTURE(drawn);
+  std::vector<std::string> lines;
+  std::istringstream text(screen);
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  REQUIRE(lines.size() >= 7);
+  CHECK(lines[0] == lines[6]);  // the terminal's settings
+  CHECK(lines[1] == "2 runs (2 pending); 2 at once");
+  CHECK(lines[2] == "orthoread: signal 2: 2 running jobs save and leave");
+  CHECK(lines[3] == "2 interrupted");
+  CHECK(lines[4] == "the same command goes on with what is left");
+  CHECK(lines[5] == "code 75");
+  CHECK(contains(drawn, "\nlip 1, seed 123456789 [    ] "));
+  CHECK(contains(drawn, "/s\n"));  // the last figure of a line is not cut off
+  CHECK(contains(drawn, "2 running of 2"));
+  std::istringstream of_block(drawn);
+  for (std::string line; std::getline(of_block, line);) CHECK_MESSAGE((line.size() < 80 || line == lines[0]), line);
 }
 
 }  // namespace orthoread

@@ -187,7 +187,16 @@ int run_sweep(const SweepFlags& flags) {
         fmt::format("orthoread: warning: {} jobs x {} threads are more than the {} CPUs that this process may use",
                     at_once, threads, cpus));
   }
-  write_plan(flags.out, all);
+  const bool all_done =
+      std::all_of(runs.begin(), runs.end(), [&](const GridRun& run) { return folder.state_of(run) == RunState::done; });
+  try {
+    write_plan(flags.out, all);
+    const std::string no_locks = folder.prepare();
+    if (!no_locks.empty() && !all_done && runs.size() == all.size())
+      view.warn(fmt::format("orthoread: {}, or give each sweep its own --shard or --index", no_locks));
+  } catch (const Error&) {  // where nothing is to be done the folder may be one that can only be read
+    if (!all_done) throw;
+  }
   const int exit_code = sweep(folder, runs, options, view);
   if (flags.common.json) {
     std::vector<Listed> listed;

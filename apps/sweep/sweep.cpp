@@ -2,6 +2,7 @@
 
 #include "apps/commands.h"
 #include "apps/progress.h"
+#include "apps/train/run_folder.h"
 #include "data/folder_lock.h"
 
 #include <algorithm>
@@ -45,6 +46,12 @@ class Signals {
   sigset_t set_, before_;
 };
 
+/// ", accuracy 0.994", if the run's result has one.
+std::string final_accuracy(const std::string& folder) {
+  const Json accuracy = read_result(folder).value("final_val_accuracy", Json());
+  return accuracy.is_number() ? fmt::format(", accuracy {:.3f}", accuracy.get<double>()) : "";
+}
+
 class Sweep {
  public:
   Sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const SweepOptions& options, SweepView& view)
@@ -62,9 +69,16 @@ class Sweep {
   int run() {
     view_.note(fmt::format("{} runs ({}); {} at once", tasks_.size(), counts().text(), options_.jobs));
     for (;;) {
-      collect_ended();
-      if (!leaving_ && time_is_up()) leave("the time limit is near");
-      if (!leaving_) start_more();
+      try {
+        collect_ended();
+        if (!leaving_ && time_is_up()) leave("the time limit is near");
+        if (!leaving_) start_more();
+      } catch (const Error& error) {  // the sweep's folder takes nothing more: no run would fare better
+        view_.warn(fmt::format("orthoread: {}", error.what()));
+        broken_ = true;
+        if (!leaving_) leave("nothing can be written");
+        continue;
+      }
       if (active_.empty() && (leaving_ || queue_.empty())) break;
       show();
       const int signal = signals_.wait();
@@ -176,8 +190,7 @@ class Sweep {
       case RunState::diverged:
         if (task.state == RunState::diverged) count_failure(run, process.last_words());
         view_.note(fmt::format("{}    {}{}, {}", task.state == RunState::done ? "done" : "ends", run.name,
-                               std::isnan(reached.accuracy) ? "" : fmt::format(", accuracy {:.3f}", reached.accuracy),
-                               duration_text(reached.seconds)));
+                               final_accuracy(folder), duration_text(reached.seconds)));
         return;
       case RunState::running:  // another sweep was faster
         queue_.push_back(&task);
@@ -198,9 +211,9 @@ class Sweep {
                              reason, reached.step));
       queue_.push_back(&task);
     } else {
-      task.state = RunState::failed;
-      write_failure(folder, process.exit_code(), reason);
       count_failure(run, reason);
+      write_failure(folder, process.exit_code(), reason);
+      task.state = RunState::failed;
     }
   }
 
@@ -245,7 +258,7 @@ class Sweep {
     const bool left = end.of(RunState::pending) + end.of(RunState::running) + end.of(RunState::interrupted) > 0;
     if (left && !too_many_failed_) {
       view_.note("the same command goes on with what is left");
-      return kInterrupted;
+      return broken_ ? kFailed : kInterrupted;
     }
     return end.of(RunState::failed) + end.of(RunState::diverged) > 0 ? kFailed : kDone;
   }
@@ -260,7 +273,7 @@ class Sweep {
   std::vector<Active> active_;
   StepTimes times_;
   int64_t failures_ = 0;
-  bool leaving_ = false, too_many_failed_ = false;
+  bool leaving_ = false, too_many_failed_ = false, broken_ = false;
 };
 
 }  // namespace

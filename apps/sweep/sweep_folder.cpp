@@ -40,6 +40,11 @@ std::string SweepFolder::folder_of(const std::string& name) const {
   return folder;
 }
 
+std::string SweepFolder::prepare() const {
+  make_folders(runs());
+  return FolderLock(runs(), FolderLock::Wait::yes).warning();
+}
+
 std::string SweepFolder::make_folder(const GridRun& run) const {
   make_folders(runs());
   const FolderLock lock(runs(), FolderLock::Wait::yes);  // so that a run with two names does not get two folders

@@ -20,6 +20,8 @@ class SweepFolder {
   std::string folder_of(const GridRun& run) const { return folder_of(run.name); }
   RunState state_of(const GridRun& run) const { return run_state(folder_of(run)); }
 
+  /// Makes the folder of all runs. One line if its file system cannot lock; else empty.
+  std::string prepare() const;
   /// Makes the run's folder, if it is not there yet. Two sweeps that ask at once make one folder.
   std::string make_folder(const GridRun& run) const;
 

@@ -15,7 +15,7 @@ namespace orthoread {
 namespace {
 
 constexpr double kRedrawSeconds = 0.25;
-constexpr size_t kBar = 16, kLongestLabel = 44;
+constexpr size_t kShortestBar = 4, kLongestBar = 16, kShortestLabel = 12;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -28,6 +28,15 @@ TerminalSize terminal_size() {
   return {size.ws_col, size.ws_row};
 }
 
+/// How far a job has come, as wide as before whatever it has reached.
+std::string figures_of(const SweepView::Job& job) {
+  std::string text = fmt::format("{:>{}}/{}", job.step, std::to_string(job.steps).size(), job.steps);
+  text += std::isnan(job.loss) ? std::string(12, ' ') : fmt::format("  loss {:.3f}", job.loss);
+  text += std::isnan(job.accuracy) ? std::string(16, ' ') : fmt::format("  accuracy {:.3f}", job.accuracy);
+  text += job.step_seconds > 0 ? fmt::format("  {:>5.4g}/s", 1 / job.step_seconds) : std::string(9, ' ');
+  return text;
+}
+
 }  // namespace
 
 SweepView::SweepView(bool quiet)
@@ -38,13 +47,20 @@ void SweepView::update(const RunCounts& counts, const std::vector<Job>& jobs, do
   last_ = now();
   const TerminalSize screen = terminal_size();
   const size_t most = screen.rows > 3 ? screen.rows - 3 : 1, shown = std::min(jobs.size(), most);
-  size_t widest = 0;
-  for (size_t i = 0; i < shown; ++i) widest = std::max(widest, std::min(jobs[i].label.size(), kLongestLabel));
+  size_t label_width = 0, figures_width = 0;
+  for (size_t i = 0; i < shown; ++i) {
+    label_width = std::max(label_width, jobs[i].label.size());
+    figures_width = std::max(figures_width, figures_of(jobs[i]).size());
+  }
+  // Where there is too little room, of the bar first, then of the label: its end tells jobs apart.
+  const size_t room = screen.columns - 1, taken = figures_width + std::string_view(" [] ").size(),
+               left = room > taken ? room - taken : 0;
+  label_width = std::min(label_width, std::max(left, kShortestLabel + kShortestBar) - kShortestBar);
+  const size_t bar_width = std::clamp(left - std::min(left, label_width), kShortestBar, kLongestBar);
 
   std::string block;
   // A line is cut at the terminal's edge, so that the block is as many lines high as it is drawn.
   const auto add = [&](const std::string& before, const std::string& bar, const std::string& after) {
-    const size_t room = screen.columns - 1;
     const std::string plain = before + bar + after;
     if (!colour_ || bar.empty() || plain.size() > room)
       block += plain.substr(0, room);
@@ -55,14 +71,10 @@ void SweepView::update(const RunCounts& counts, const std::vector<Job>& jobs, do
   for (size_t i = 0; i < shown; ++i) {
     const Job& job = jobs[i];
     const double share = static_cast<double>(job.step) / static_cast<double>(std::max<int64_t>(1, job.steps));
-    const auto filled = static_cast<size_t>(static_cast<double>(kBar) * std::clamp(share, 0.0, 1.0));
-    std::string label = job.label.substr(0, kLongestLabel), after = std::string(kBar - filled, ' ');
-    label.resize(widest, ' ');
-    after += fmt::format("] {:>{}}/{}", job.step, std::to_string(job.steps).size(), job.steps);
-    after += std::isnan(job.loss) ? std::string(14, ' ') : fmt::format("  loss {:.3f} ", job.loss);
-    after += std::isnan(job.accuracy) ? std::string(16, ' ') : fmt::format("  accuracy {:.3f}", job.accuracy);
-    if (job.step_seconds > 0) after += fmt::format("  {:.2f}/s", 1 / job.step_seconds);
-    add(label + " [", std::string(filled, '='), after);
+    const auto filled = static_cast<size_t>(static_cast<double>(bar_width) * std::clamp(share, 0.0, 1.0));
+    std::string label = job.label.substr(job.label.size() - std::min(label_width, job.label.size()));
+    label.resize(label_width, ' ');
+    add(label + " [", std::string(filled, '='), std::string(bar_width - filled, ' ') + "] " + figures_of(job));
   }
   if (shown < jobs.size()) add(fmt::format("and {} more", jobs.size() - shown), "", "");
   add(fmt::format("{} of {}{}", counts.text(), counts.total(),
