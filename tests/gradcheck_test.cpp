@@ -11,6 +11,14 @@
 namespace orthoread {
 namespace {
 
+// Those that have a check of their own at a small example.
+const char* const kOps =
+    "add sub mul div maximum neg exp log sqrt abs tanh sigmoid log_sigmoid silu softplus scale shift clamp_min sum "
+    "mean "
+    "max cumsum frobenius_norm reshape permute slice concat split stack unstack matmul linear blockwise_linear "
+    "linear_maps embedding causal_conv causal_conv_silu layer_norm group_norm gated_norm norm_linear norm_linear_split "
+    "gated_norm_linear log_softmax cross_entropy";
+
 void check_refused(const std::string& arguments, const std::string& message) {
   const ProgramResult result = run_shell("orthoread gradcheck " + arguments);
   CAPTURE(arguments);
@@ -87,6 +95,14 @@ TEST_CASE("gradcheck: a table of several targets") {
   CHECK(contains(json.out, "\"target\": \"gated_norm\""));
 }
 
+TEST_CASE("gradcheck: every op of the library, at several seeds") {
+  for (const int seed : {1, 2, 3}) {
+    const ProgramResult result = run_shell(fmt::format("orthoread gradcheck {} --quiet --seed {}", kOps, seed));
+    CHECK_MESSAGE(result.exit_code == 0, result.out);
+    CHECK(contains(result.out, "\n45 of 45 checks right\n"));
+  }
+}
+
 TEST_CASE("gradcheck: a matrix whose norm is just eps is at a kink") {
   // One cubic step makes 1 of 1 with slope 0, so that there the gradient alone has the kink.
   const std::pair<const char*, const char*> kinks[] = {{"0", ": a kink: slope "}, {"1", ": a kink of the gradient: "}};
@@ -145,10 +161,9 @@ TEST_CASE("gradcheck gain: a picture, whole or not at all") {
 }
 
 TEST_CASE("gradcheck: arguments that do not fit") {
-  check_refused("foo",
-                "gradcheck: newton_schulz, read, blockwise_linear, causal_conv_silu, cross_entropy, embedding, "
-                "gated_norm, gated_norm_linear, group_norm, layer_norm, linear, linear_maps, norm_linear, model, gain "
-                "are allowed, not 'foo'");
+  std::string ops = kOps;
+  for (size_t at = 0; (at = ops.find(' ', at)) != std::string::npos; at += 2) ops.replace(at, 1, ", ");
+  check_refused("foo", "gradcheck: newton_schulz, read, " + ops + ", model, gain are allowed, not 'foo'");
   check_refused("gain model", "gradcheck: gain is asked for alone");
   check_refused("linear --rank 3", "--rank: goes with newton_schulz or read, as the only target");
   check_refused("--ns-steps 3", "--ns-steps: goes with newton_schulz or read, as the only target");

@@ -3,7 +3,7 @@
 //   check_gradient("softplus", {{3, 4}}, [](const auto& x) { return softplus(x[0]); });
 #pragma once
 
-#include "ops/check/gradient_check.h"
+#include "ops/gradcheck/gradient_check.h"
 
 #include <doctest/doctest.h>
 

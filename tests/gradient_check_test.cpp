@@ -2,9 +2,9 @@
 #include "tests/gradient_check.h"
 
 #include "ops/broadcast.h"
-#include "ops/check/differences.h"
 #include "ops/elementwise.h"
 #include "ops/gemm.h"
+#include "ops/gradcheck/differences.h"
 #include "ops/layout.h"
 #include "ops/mlstm.h"
 #include "ops/newton_schulz.h"

@@ -142,20 +142,33 @@ TEST_CASE("structure: every file of tests is built and run") {
   }
 }
 
-TEST_CASE("structure: every op has a gradient check") {
-  std::string checks;
+TEST_CASE("structure: every op has a gradient check, and orthoread gradcheck has it, too") {
+  std::string tests, program;
   for (const fs::path& file : sources("tests")) {
-    if (file.extension() == ".cpp") checks += gradient_checks(read_file(file));
+    if (file.extension() == ".cpp") tests += gradient_checks(read_file(file));
   }
+  for (const fs::path& file : sources("apps/gradcheck")) program += read_file(file);
   size_t ops = 0;
   for (const fs::path& file : sources("ops")) {
-    if (file.extension() != ".h" || file.parent_path().filename() == "check") continue;  // which has no ops
+    if (file.extension() != ".h" || file.parent_path().filename() == "gradcheck") continue;  // which has no ops
     for (const std::string& name : declared_ops(read_file(file))) {
-      CHECK_MESSAGE(calls(checks, name), fmt::format("{} declares {}", file.filename().string(), name));
+      CHECK_MESSAGE(calls(tests, name), fmt::format("{} declares {}", file.filename().string(), name));
+      CHECK_MESSAGE(calls(program, name), fmt::format("{} declares {}", file.filename().string(), name));
       ++ops;
     }
   }
   CHECK(ops >= 40);
+}
+
+TEST_CASE("structure: the gradient checker needs core alone, and no op needs it") {
+  for (const fs::path& file : sources("ops")) {
+    const bool checker = file.parent_path().filename() == "gradcheck";
+    for (const std::string& include : includes(file)) {
+      if (!include.starts_with("ops/")) continue;
+      CHECK_MESSAGE(include.starts_with("ops/gradcheck/") == checker,
+                    fmt::format("{} includes {}", file.string(), include));
+    }
+  }
 }
 
 TEST_CASE("structure: the guide shows the example that is compiled") {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/tensor.h"
-#include "ops/check/numbers.h"
+#include "ops/gradcheck/numbers.h"
 
 #include <doctest/doctest.h>
 

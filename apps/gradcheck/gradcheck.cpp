@@ -1,6 +1,8 @@
 #include "apps/commands.h"
 #include "apps/console.h"
 #include "apps/gradcheck/gain.h"
+#include "apps/gradcheck/matrix_checks.h"
+#include "apps/gradcheck/op_checks.h"
 #include "apps/gradcheck/targets.h"
 #include "apps/options.h"
 #include "apps/progress.h"
@@ -94,7 +96,7 @@ struct Gradcheck {
     check_flags(only);
     if (only == "gain") return show_gain();
     const bool in_depth =
-        layer_checks().contains(only) || only == "model" ||
+        is_checked_op(only) || only == "model" ||
         std::any_of(kFlags.begin(), kFlags.end(), [&](const auto& flag) { return given(flag.first); });
     return in_depth ? check_one(only) : check_table(targets.empty() ? check_targets() : targets);
   }
@@ -160,7 +162,7 @@ struct Gradcheck {
     const GradientReport report = target == "newton_schulz" ? check_newton_schulz(one)
                                   : target == "read"        ? check_read(one)
                                   : target == "model"       ? check_model(MemoryRead::parse(one.read), one.seed)
-                                                            : layer_checks().at(target)(one.seed);
+                                                            : check_op(target, one.seed);
     if (common.json) {
       Json document = to_json(report);
       document["seed"] = one.seed;
@@ -178,7 +180,7 @@ struct Gradcheck {
     for (const std::string& target : names) {
       for (CheckGroup& group : check_groups(target, one.seed)) groups.push_back(std::move(group));
     }
-    std::string allowed;  // as it was printed last
+    std::map<Way, double> allowed;  // as it was printed last
     if (!common.json) print_heading();
     Progress progress("gradcheck", 0, static_cast<int64_t>(groups.size()), common.quiet);
     Json rows = Json::array(), failures = Json::array();
@@ -229,22 +231,26 @@ struct Gradcheck {
     print_out("\n");
   }
 
-  /// A row, and before it what is allowed where that is not what was printed last.
+  /// A row, and before it what is allowed if that is not what was printed last.
   static void print_row(const CheckGroup& group, const std::string& right, const std::map<Way, WayReport>& ways,
-                        std::string& allowed) {
+                        std::map<Way, double>& allowed) {
+    const bool news = std::any_of(ways.begin(), ways.end(), [&](const auto& way) {
+      const auto at = allowed.find(way.first);
+      return at == allowed.end() || at->second != way.second.limit;
+    });
+    for (const auto& [way, report] : ways) allowed[way] = report.limit;
     std::string limits, errors;
     for (const auto& [title, way] : kColumns) {
-      const auto at = ways.find(way);
-      const bool gone = at != ways.end(), in_roundings = way == Way::float32;
-      limits += !gone          ? fmt::format("{:>10}", "")
-                : in_roundings ? fmt::format("{:>10.0f}", at->second.limit)
-                               : fmt::format("{:>10.0e}", at->second.limit);
-      errors += !gone          ? fmt::format("{:>10}", "-")
-                : in_roundings ? fmt::format("{:>10.1f}", at->second.worst)
-                               : fmt::format("{:>10.1e}", at->second.worst);
+      const auto limit = allowed.find(way);
+      const auto gone = ways.find(way);
+      limits += limit == allowed.end() ? fmt::format("{:>10}", "")
+                : way == Way::float32  ? fmt::format("{:>10.0f}", limit->second)
+                                       : fmt::format("{:>10.0e}", limit->second);
+      errors += gone == ways.end()    ? fmt::format("{:>10}", "-")
+                : way == Way::float32 ? fmt::format("{:>10.1f}", gone->second.worst)
+                                      : fmt::format("{:>10.1e}", gone->second.worst);
     }
-    if (limits != allowed) print_out("{:<55}{}\n", "allowed", limits);
-    allowed = limits;
+    if (news) print_out("{:<55}{}\n", "allowed", limits);
     print_out("{:<18}{:<30}{:>7}{}\n", group.target, group.name, right, errors);
     std::fflush(stdout);
   }
@@ -275,7 +281,7 @@ void add_gradcheck_command(Command& program) {
   command.add("--out", check->out, "Of gain: an .svg or .png to plot");
   check->common.add_to(command);
   command.footer(
-      "Without a target, and for newton_schulz or read without a flag of their own: a table. With one, or a layer's\n"
+      "Without a target, and for newton_schulz or read without a flag of their own: a table. With one, or an op's\n"
       "name: one check in depth. gain: how much orthogonalization enlarges the gradient, by singular value.\n"
       "Example:\n  orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7 --json");
   command.runs([check] { return check->run(); });

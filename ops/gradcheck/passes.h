@@ -2,8 +2,8 @@
 // numbers.
 #pragma once
 
-#include "ops/check/gradient_check.h"
-#include "ops/check/numbers.h"
+#include "ops/gradcheck/gradient_check.h"
+#include "ops/gradcheck/numbers.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "ops/check/passes.h"
+#include "ops/gradcheck/passes.h"
 
 namespace orthoread {
 Arrays rounded(const Arrays& x, double eps, RandomStream& random) {

@@ -164,6 +164,10 @@ GradientReport gradient_report(const std::string& name, const std::vector<Input>
 GradientReport twin_report(const std::string& name, const std::vector<Input>& inputs, const Functions& fused,
                            const Functions& composed, double limit = 1e-13, const GradientLimits& limits = {});
 
+/// Both at once: the gradients of a fused function, and its twin.
+GradientReport fused_report(const std::string& name, const std::vector<Input>& inputs, const Functions& fused,
+                            const Functions& composed, double limit = 1e-13, const GradientLimits& limits = {});
+
 /// For a person: the verdict, each way's worst error, a table of the inputs with their worst entries.
 std::string to_text(const GradientReport& report);
 const char* name(GradientReport::Verdict verdict);

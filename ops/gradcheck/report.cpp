@@ -1,4 +1,4 @@
-#include "ops/check/gradient_check.h"
+#include "ops/gradcheck/gradient_check.h"
 
 namespace orthoread {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/check/passes.h"
+#include "ops/gradcheck/passes.h"
 
 namespace orthoread {
 
@@ -48,6 +48,15 @@ GradientReport twin_report(const std::string& name, const std::vector<Input>& in
   } catch (const std::exception& error) {
     report.failures.push_back(fmt::format("{}: {}", name, error.what()));
   }
+  return report;
+}
+
+GradientReport fused_report(const std::string& name, const std::vector<Input>& inputs, const Functions& fused,
+                            const Functions& composed, double limit, const GradientLimits& limits) {
+  GradientReport report = gradient_report(name, inputs, fused, limits);
+  const GradientReport twin = twin_report(name, inputs, fused, composed, limit, limits);
+  report.failures.insert(report.failures.end(), twin.failures.begin(), twin.failures.end());
+  report.ways.insert(report.ways.end(), twin.ways.begin(), twin.ways.end());
   return report;
 }
 

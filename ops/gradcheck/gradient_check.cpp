@@ -1,8 +1,8 @@
-#include "ops/check/gradient_check.h"
+#include "ops/gradcheck/gradient_check.h"
 
 #include "core/parallel.h"
-#include "ops/check/differences.h"
-#include "ops/check/passes.h"
+#include "ops/gradcheck/differences.h"
+#include "ops/gradcheck/passes.h"
 
 namespace orthoread {
 namespace {
@@ -529,8 +529,9 @@ class Checker {
     return Pass<double>(f_.f64, x, v_, want).grads[i];
   }
 
-  /// Compares the part of H u that belongs to input i with 4-point differences of gradients (ops/check/differences.h),
-  /// of all entries at once, at the step where they are nearest. Those that do not agree there are judged one by one.
+  /// Compares the part of H u that belongs to input i with 4-point differences of gradients
+  /// (ops/gradcheck/differences.h), of all entries at once, at the step where they are nearest. Those that do not agree
+  /// there are judged one by one.
   void check_hessian_part(size_t i, const Arrays& u, const Array<double>& hu) {
     const auto two_point = [&](double h) {
       const Array<double> rise = moved(gradient_at(i, u, h), gradient_at(i, u, -h), -1);

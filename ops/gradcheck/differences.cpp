@@ -1,4 +1,4 @@
-#include "ops/check/differences.h"
+#include "ops/gradcheck/differences.h"
 
 #include <algorithm>
 #include <cmath>
