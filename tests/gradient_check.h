@@ -1,4 +1,4 @@
-// The tests' entry point to ops/check: one line for each op.
+// The tests' entry point to ops/gradcheck: one line for each op.
 //
 //   check_gradient("softplus", {{3, 4}}, [](const auto& x) { return softplus(x[0]); });
 #pragma once
