@@ -4,6 +4,7 @@
 #include "ops/instantiate.h"
 #include "ops/layout.h"
 #include "ops/reduce.h"
+#include "ops/rows/chunks.h"
 #include "ops/rows/table.h"
 
 namespace orthoread {
@@ -56,28 +57,40 @@ Array<T> by_tap(const Array<T>& weight) {
   return permute(weight.reshaped({weight.dim(0), weight.dim(2)}), {1, 0});
 }
 
-/// With u the convolution: du = dy silu'(u), and then as for the convolution alone. u is computed again, not kept.
+/// The convolution as its kernels see it, and its sequences.
+template <Real T>
+struct ConvSiluInputs {
+  Array<T> x, weight_by_tap, bias;
+
+  int64_t sequences() const { return x.dim(0); }
+  int64_t taps() const { return weight_by_tap.dim(0); }
+  int64_t at(int64_t sequence) const { return sequence * x.dim(1) * x.dim(2); }
+  ConvInput<T> input(int64_t sequence) const {
+    return {x.dim(1), x.dim(2), taps(), x.data() + at(sequence), weight_by_tap.data(), bias.data()};
+  }
+};
+
+/// With u for the convolution: du = dy silu'(u), and then as for the convolution alone. u is computed again, not kept.
 template <Real T>
 struct CausalConvSiluBackward {
-  Array<T> x, weight_by_tap, bias;
+  ConvSiluInputs<T> inputs;
   Shape weight_shape;
 
   Grads<T> operator()(const Array<T>& dy, const Want&) const {
-    const int64_t batch = x.dim(0);
-    const ConvShape shape = {x.dim(1), x.dim(2), weight_by_tap.dim(0)};
+    const Array<T>& x = inputs.x;
     auto dx = Array<T>::uninitialized(x.shape());
-    Array<T> dweight({batch, shape.taps, shape.channels}), dbias({batch, shape.channels});
-    T *dx_to = dx.edit(), *dweight_to = dweight.edit(), *dbias_to = dbias.edit();
-    parallel_for(batch, 1, [&](int64_t begin, int64_t end) {
-      auto du = Array<T>::uninitialized({shape.tokens, shape.channels});
+    const PartSums<T> dweight(inputs.sequences(), {inputs.taps(), x.dim(2)}, 1),
+        dbias(inputs.sequences(), {x.dim(2)}, 1);
+    T* dx_to = dx.edit();
+    parallel_for(inputs.sequences(), 1, [&](int64_t begin, int64_t end) {
+      auto du = Array<T>::uninitialized({x.dim(1), x.dim(2)});
       for (int64_t b = begin; b < end; ++b) {
-        const int64_t at = b * shape.tokens * shape.channels;
-        row_kernels<T>().conv_silu_backward(shape, x.data() + at, weight_by_tap.data(), bias.data(), dy.data() + at,
-                                            du.edit(), dx_to + at, dweight_to + b * shape.taps * shape.channels,
-                                            dbias_to + b * shape.channels);
+        const int64_t at = inputs.at(b);
+        row_kernels<T>().conv_silu_backward(inputs.input(b), dy.data() + at,
+                                            {dx_to + at, dweight.of(b), dbias.of(b), du.edit()});
       }
     });
-    return {dx, permute(sum(dweight, {0}), {1, 0}).reshaped(weight_shape), sum(dbias, {0})};
+    return {dx, permute(sum(dweight.sums(), {0}), {1, 0}).reshaped(weight_shape), sum(dbias.sums(), {0})};
   }
 };
 
@@ -107,18 +120,13 @@ Tensor<T> causal_conv(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<
 template <Real T>
 Tensor<T> causal_conv_silu(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias) {
   check_conv("causal_conv_silu", x, weight, bias);
-  const ConvShape shape = {x.dim(1), x.dim(2), weight.dim(2)};
-  const Array<T> taps = by_tap(weight.value());
+  const ConvSiluInputs<T> inputs = {x.value(), by_tap(weight.value()), bias.value()};
   auto y = Array<T>::uninitialized(x.shape());
   T* out = y.edit();
-  parallel_for(x.dim(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t at = b * shape.tokens * shape.channels;
-      row_kernels<T>().conv_silu(shape, x.value().data() + at, taps.data(), bias.value().data(), out + at);
-    }
+  parallel_for(inputs.sequences(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) row_kernels<T>().conv_silu(inputs.input(b), out + inputs.at(b));
   });
-  return record<T>("causal_conv_silu", y, {x, weight, bias},
-                   CausalConvSiluBackward<T>{x.value(), taps, bias.value(), weight.shape()});
+  return record<T>("causal_conv_silu", y, {x, weight, bias}, CausalConvSiluBackward<T>{inputs, weight.shape()});
 }
 
 #define INSTANTIATE(T)                                                                  \

@@ -4,11 +4,13 @@
 #include "ops/instantiate.h"
 #include "ops/layout.h"
 #include "ops/reduce.h"
-#include "ops/row_products.h"
+#include "ops/rows/blockwise.h"
+#include "ops/rows/dense.h"
 
 namespace orthoread {
 namespace {
 
+/// dx = dy W, dW = dy^T x, dbias = the sum of dy's rows.
 template <Real T>
 struct LinearBackward {
   Array<T> x, weight;
@@ -16,45 +18,39 @@ struct LinearBackward {
 
   Grads<T> operator()(const Array<T>& dy, const Want& want) const {
     const int64_t O = weight.dim(0), D = weight.dim(1), rows = x.size() / D;
-    const Array<T> by_output = factor(weight.data(), O, D);
+    const DenseBackward<T> map(weight.data(), O, D, rows, want[1]);
+    const PartSums<T> dbias = bias && want[2] ? PartSums<T>(rows, {O}) : PartSums<T>();
     auto dx = want[0] ? Array<T>::uninitialized(x.shape()) : Array<T>();
-    auto dweight = want[1] ? row_sums<T>(rows, {O, D}) : Array<T>();
-    auto dbias = bias && want[2] ? row_sums<T>(rows, {O}) : Array<T>();
-    T *dx_to = dx.edit(), *dweight_to = dweight.edit(), *dbias_to = dbias.edit();
+    T* dx_to = dx.edit();
     parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
-      const int64_t part = begin / kSummedRows;
-      auto padding = Array<T>::uninitialized({kCachedRows, padded(D)});
-      for (int64_t row = begin; row < end; row += kCachedRows) {
-        const int64_t n = std::min(kCachedRows, end - row);
+      each_chunk(begin, end, [&](int64_t row, int64_t n) {
         const T* g = dy.data() + row * O;
-        if (dx_to) multiply_rows(n, D, g, by_output, false, dx_to + row * D);
-        if (dweight_to) {
-          multiply_transposed(n, O, D, g, x.data() + row * D, padding.edit(), true, dweight_to + part * O * D);
-        }
-        if (dbias_to) add_rows(n, O, g, dbias_to + part * O);
-      }
+        if (dx_to) map.dx(Store::replace, n, g, dx_to + row * D);
+        map.add_dW(row, n, g, x.data() + row * D);
+        if (dbias.wanted()) add_rows(n, O, g, dbias.of(row));
+      });
     });
-    Grads<T> grads = {dx, want[1] ? sum(dweight, {0}) : dweight};
-    if (bias) grads.push_back(want[2] ? sum(dbias, {0}) : dbias);
+    Grads<T> grads = {dx, want[1] ? sum(map.dW_sums(), {0}) : Array<T>()};
+    if (bias) grads.push_back(want[2] ? sum(dbias.sums(), {0}) : Array<T>());
     return grads;
   }
 };
 
-/// bias is empty or one tensor.
+/// y = x W^T + bias; bias is empty or one tensor.
 template <Real T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const std::vector<Tensor<T>>& bias) {
   check_shape(
       weight.value().rank() == 2 && x.value().rank() >= 1 && x.dim(-1) == weight.dim(1) && weight.value().size() > 0,
       "linear: x must be (..., D) and weight (O, D) with O, D >= 1: x is {}, weight is {}", x.shape(), weight.shape());
   const int64_t O = weight.dim(0), D = weight.dim(1);
-  const Array<T> by_input = transposed_factor(weight.value().data(), O, D);
+  const DenseForward<T> map(weight.value().data(), O, D);
   Shape shape = x.shape();
   shape.back() = O;
   auto y = Array<T>::uninitialized(shape);
   T* to = y.edit();
   parallel_for(x.value().size() / D, kCachedRows, [&](int64_t begin, int64_t end) {
     if (!bias.empty()) repeat_row(end - begin, O, bias[0].value().data(), to + begin * O);
-    multiply_rows(end - begin, O, x.value().data() + begin * D, by_input, !bias.empty(), to + begin * O);
+    map(bias.empty() ? Store::replace : Store::add, end - begin, x.value().data() + begin * D, to + begin * O);
   });
   std::vector<Tensor<T>> inputs = {x, weight};
   inputs.insert(inputs.end(), bias.begin(), bias.end());
@@ -77,16 +73,6 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
 
 namespace {
 
-/// Weights of blocks (n, b, b) as the kernels want them, (b, n b): for y from x, and for dx from dy.
-template <Real T>
-Array<T> blocks_by_input(const Array<T>& weight) {  // [d][n b + o]
-  return permute(weight, {2, 0, 1}).reshaped({weight.dim(1), weight.dim(0) * weight.dim(1)});
-}
-template <Real T>
-Array<T> blocks_by_output(const Array<T>& weight) {  // [o][n b + d]
-  return permute(weight, {1, 0, 2}).reshaped({weight.dim(1), weight.dim(0) * weight.dim(1)});
-}
-
 template <Real T>
 void check_blocks(const char* op, const Tensor<T>& x, const Tensor<T>& weight) {
   const bool fits = weight.value().rank() == 3 && weight.dim(1) == weight.dim(2) && x.value().rank() >= 1 &&
@@ -95,8 +81,8 @@ void check_blocks(const char* op, const Tensor<T>& x, const Tensor<T>& weight) {
               weight.shape());
 }
 
-/// dx = sum_i dy_i W_i with dx[n, d] = sum_o dy[n, o] W[n, o, d] for weights of blocks and dx = dy W for the dense one,
-/// which comes last if there is one; dW[n, o, d] = sum over rows of dy[n, o] x[n, d], and dW = dy^T x.
+/// dx is the sum of what the maps give, blockwise ones first and the dense one, if there is one, last. An output that
+/// no one has used has no dy.
 template <Real T>
 struct LinearMapsBackward {
   Array<T> x;
@@ -104,91 +90,70 @@ struct LinearMapsBackward {
   Array<T> dense;  // or none
 
   Grads<T> operator()(const std::vector<Array<T>>& dys, const Want& want) const {
-    const int64_t width = x.dim(-1), rows = x.size() / width, outputs = dense.defined() ? dense.dim(0) : 0;
-    const Array<T> by_output = dense.defined() ? factor(dense.data(), outputs, width) : Array<T>();
-    const Array<T> dy_dense = dense.defined() ? dys.back() : Array<T>();
+    const int64_t width = x.dim(-1), rows = x.size() / width;
+    std::vector<BlockwiseBackward<T>> maps;
+    for (size_t i = 0; i < blocks.size(); ++i) maps.emplace_back(blocks[i], rows, want[i + 1]);
+    std::vector<DenseBackward<T>> last;
+    if (dense.defined()) last.emplace_back(dense.data(), dense.dim(0), width, rows, want.back());
     auto dx = want[0] ? Array<T>::uninitialized(x.shape()) : Array<T>();
-    auto ddense = dense.defined() && want.back() ? row_sums<T>(rows, {outputs, width}) : Array<T>();
-    std::vector<Array<T>> dblocks(blocks.size());
-    std::vector<T*> dblocks_to(blocks.size());
-    std::vector<Array<T>> blocks_of_output;
-    for (size_t i = 0; i < blocks.size(); ++i) {
-      blocks_of_output.push_back(blocks_by_output(blocks[i]));
-      if (want[i + 1]) dblocks[i] = row_sums<T>(rows, {blocks[i].size()});
-      dblocks_to[i] = dblocks[i].edit();
-    }
-    T *dx_to = dx.edit(), *ddense_to = ddense.edit();
+    T* dx_to = dx.edit();
     parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
-      const int64_t part = begin / kSummedRows;
-      const RowKernels<T>& kernels = row_kernels<T>();
-      auto padding = Array<T>::uninitialized({kCachedRows, padded(width)});
-      for (int64_t row = begin; row < end; row += kCachedRows) {
-        const int64_t n = std::min(kCachedRows, end - row);
-        const T* features = x.data() + row * width;
-        bool add = false;
-        for (size_t i = 0; i < blocks.size(); ++i) {
-          if (!dys[i].defined()) continue;
-          const T* g = dys[i].data() + row * width;
-          const int64_t b = blocks[i].dim(1);
-          if (dx_to) kernels.blockwise(n, width, b, g, blocks_of_output[i].data(), add, dx_to + row * width);
-          if (dblocks_to[i]) kernels.blockwise_dw(n, width, b, features, g, dblocks_to[i] + part * blocks[i].size());
-          add = true;
-        }
-        if (!dy_dense.defined()) continue;
-        const T* g = dy_dense.data() + row * outputs;
-        if (dx_to) multiply_rows(n, width, g, by_output, add, dx_to + row * width);
-        if (ddense_to) {
-          multiply_transposed(n, outputs, width, g, features, padding.edit(), true, ddense_to + part * dense.size());
-        }
-      }
+      each_chunk(begin, end, [&](int64_t row, int64_t n) {
+        Store store = Store::replace;  // for the first map that is used
+        const auto go_back = [&](const auto& map, const Array<T>& dy) {
+          if (!dy.defined()) return;
+          const T* g = dy.data() + row * dy.dim(-1);
+          if (dx_to) map.dx(store, n, g, dx_to + row * width);
+          map.add_dW(row, n, g, x.data() + row * width);
+          store = Store::add;
+        };
+        for (size_t i = 0; i < maps.size(); ++i) go_back(maps[i], dys[i]);
+        if (!last.empty()) go_back(last[0], dys.back());
+      });
     });
     Grads<T> grads = {dx};
-    for (size_t i = 0; i < blocks.size(); ++i) {
-      const int64_t b = blocks[i].dim(1);
-      grads.push_back(want[i + 1] ? permute(sum(dblocks[i], {0}).reshaped({b, width / b, b}), {1, 2, 0}) : Array<T>());
+    for (size_t i = 0; i < maps.size(); ++i) {
+      grads.push_back(want[i + 1] ? permute(sum(maps[i].dW_sums(), {0}), {1, 2, 0}) : Array<T>());
     }
-    if (dense.defined()) grads.push_back(want.back() ? sum(ddense, {0}) : Array<T>());
+    if (!last.empty()) grads.push_back(want.back() ? sum(last[0].dW_sums(), {0}) : Array<T>());
     return grads;
   }
 };
 
-/// All maps of a chunk of rows while the cache holds it; dense is empty or one tensor.
+/// dense is empty or one tensor.
 template <Real T>
 std::vector<Tensor<T>> linear_maps(const char* op, const Tensor<T>& x, const std::vector<Tensor<T>>& blocks,
                                    const std::vector<Tensor<T>>& dense) {
   const int64_t width = x.dim(-1);
   LinearMapsBackward<T> backward = {x.value(), {}, dense.empty() ? Array<T>() : dense[0].value()};
   std::vector<Tensor<T>> inputs = {x};
-  std::vector<Array<T>> ys, by_input;
+  std::vector<Array<T>> ys;
+  std::vector<BlockwiseForward<T>> maps;
   for (const Tensor<T>& weight : blocks) {
     check_blocks(op, x, weight);
     inputs.push_back(weight);
     backward.blocks.push_back(weight.value());
-    by_input.push_back(blocks_by_input(weight.value()));
+    maps.emplace_back(weight.value());
     ys.push_back(Array<T>::uninitialized(x.shape()));
   }
+  std::vector<DenseForward<T>> last;
   if (!dense.empty()) {
     const Array<T>& weight = dense[0].value();
     check_shape(weight.rank() == 2 && weight.dim(1) == width && weight.size() > 0,
                 "{}: x must be (..., D) and the dense weight (O, D) with O, D >= 1: x is {}, weight is {}", op,
                 x.shape(), weight.shape());
     inputs.push_back(dense[0]);
-    by_input.push_back(transposed_factor(weight.data(), weight.dim(0), width));
+    last.emplace_back(weight.data(), weight.dim(0), width);
     Shape shape = x.shape();
     shape.back() = weight.dim(0);
     ys.push_back(Array<T>::uninitialized(shape));
   }
   std::vector<T*> to;
   for (Array<T>& y : ys) to.push_back(y.edit());
-  parallel_for(x.value().size() / width, kCachedRows, [&](int64_t begin, int64_t end) {
-    const T* features = x.value().data() + begin * width;
-    for (size_t i = 0; i < blocks.size(); ++i) {
-      row_kernels<T>().blockwise(end - begin, width, blocks[i].dim(1), features, by_input[i].data(), false,
-                                 to[i] + begin * width);
-    }
-    if (dense.empty()) return;
-    const int64_t outputs = dense[0].dim(0);
-    multiply_rows(end - begin, outputs, features, by_input.back(), false, to.back() + begin * outputs);
+  parallel_for(x.value().size() / width, kCachedRows, [&](int64_t row, int64_t end) {
+    const T* features = x.value().data() + row * width;
+    for (size_t i = 0; i < maps.size(); ++i) maps[i](Store::replace, end - row, features, to[i] + row * width);
+    if (!last.empty()) last[0](Store::replace, end - row, features, to.back() + row * dense[0].dim(0));
   });
   return record_many<T>(op, std::move(ys), inputs, std::move(backward));
 }

@@ -2,126 +2,120 @@
 
 #include "core/parallel.h"
 #include "ops/instantiate.h"
-#include "ops/norm_rows.h"
+#include "ops/layout.h"
 #include "ops/reduce.h"
-#include "ops/row_products.h"
+#include "ops/rows/dense.h"
+#include "ops/rows/norm.h"
 
 #include <numeric>
 
 namespace orthoread {
 namespace {
 
-/// What is added to the product: nothing, a bias (O) for each row, or a residual of the output's shape.
-enum class Addend { none, bias, residual };
-
-/// y_j = n W_j^T, W_j being sizes[j] rows of the weight and n the normalised x: dn = sum_j dy_j W_j, dW_j = dy_j^T n.
-/// n comes out of the normalisation's backward a second time.
+/// y_j = n W_j^T with the normalised x for n, W_j being sizes[j] rows of the weight. Backward:
+/// dn = sum_j dy_j W_j, dW_j = dy_j^T n. n is not kept: the backward of the normalisation computes it once more.
 template <Real T>
-struct NormLinearBackward {
-  NormInputs<T> inputs;
-  Array<T> moments, weight;
+struct NormLinear {
+  const char* op;
+  RowNorm<T> norm;
+  Array<T> weight;
   std::vector<int64_t> sizes;
-  Addend addend;
+  Array<T> statistics = norm.new_statistics();
 
-  Grads<T> operator()(const std::vector<Array<T>>& dys, const Want&) const {
-    const int64_t D = inputs.shape.features, rows = inputs.shape.rows, O = weight.dim(0);
-    const auto like_x = [&](bool wanted) { return wanted ? Array<T>::uninitialized(inputs.x.shape()) : Array<T>(); };
-    Array<T> dx = like_x(true), dc = like_x(inputs.gated()), dz = like_x(inputs.gated());
-    auto dnorm = row_sums<T>(rows, {D}), dskip = row_sums<T>(rows, {D}), dweight = row_sums<T>(rows, {O, D});
-    auto dbias = addend == Addend::bias ? row_sums<T>(rows, {O}) : Array<T>();
-    T *dx_to = dx.edit(), *dc_to = dc.edit(), *dz_to = dz.edit(), *dnorm_to = dnorm.edit(), *dskip_to = dskip.edit(),
-      *dweight_to = dweight.edit(), *dbias_to = dbias.edit();
-    std::vector<Array<T>> by_output;
-    for (int64_t j = 0, first = 0; j < count(); first += size(j++)) {
-      by_output.push_back(factor(weight.data() + first * D, size(j), D));
+  size_t count() const { return sizes.size(); }
+  /// The first row of W_j, as a number.
+  const T* rows_of_weight(size_t j) const {
+    const auto end = sizes.begin() + static_cast<std::ptrdiff_t>(j);
+    return weight.data() + std::accumulate(sizes.begin(), end, int64_t{0}) * norm.features();
+  }
+
+  void check_sizes() const {
+    check_shape(weight.rank() == 2 && weight.dim(1) == norm.features() && weight.size() > 0,
+                "{}: x must be (..., D) and weight (O, D) with O, D >= 1: x is {}, weight is {}", op, norm.shape(),
+                weight.shape());
+    const bool adds_up = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size > 0; }) &&
+                         std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == weight.dim(0);
+    check_shape(adds_up, "{}: the sizes {} must be positive and add up to the rows of the weight {}", op, sizes,
+                weight.shape());
+  }
+  Shape output_shape(size_t j) const {
+    Shape shape = norm.shape();
+    shape.back() = sizes[j];
+    return shape;
+  }
+
+  /// The y_j, added to what begin(row, rows, y_j) leaves in rows of y_j where it returns Store::add. Sets `statistics`.
+  template <class Begin>
+  std::vector<Array<T>> forward(double eps, const Begin& begin) {
+    std::vector<Array<T>> ys;
+    std::vector<DenseForward<T>> maps;
+    for (size_t j = 0; j < count(); ++j) {
+      maps.emplace_back(rows_of_weight(j), sizes[j], norm.features());
+      ys.push_back(Array<T>::uninitialized(output_shape(j)));
     }
-    parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
-      const int64_t part = begin / kSummedRows;
-      auto normal = Array<T>::uninitialized({kCachedRows, D}), dnormal = Array<T>::uninitialized({kCachedRows, D}),
-           padding = Array<T>::uninitialized({kCachedRows, padded(D)});
-      for (int64_t row = begin; row < end; row += kCachedRows) {
-        const int64_t n = std::min(kCachedRows, end - row), at = row * D;
-        const auto dy = [&](int64_t j) { return dys[static_cast<size_t>(j)].data() + row * size(j); };
-        bool add = false;
-        for (int64_t j = 0; j < count(); ++j) {
-          if (!used(dys, j)) continue;
-          multiply_rows(n, D, dy(j), by_output[static_cast<size_t>(j)], add, dnormal.edit());
-          add = true;
-        }
-        const auto gate_to =
-            inputs.gated() ? NormGateGradients<T>{dskip_to + part * D, dc_to + at, dz_to + at} : NormGateGradients<T>{};
-        row_kernels<T>().norm_backward(inputs.rows(n), inputs.row(row), inputs.weight.data(), inputs.gate(row),
-                                       moments.data() + inputs.moments_at(row), dnormal.data(), dx_to + at,
-                                       dnorm_to + part * D, gate_to, normal.edit());
-        T* dweight_part = dweight_to + part * O * D;
-        for (int64_t j = 0; j < count(); dweight_part += size(j++) * D) {
-          if (used(dys, j))
-            multiply_transposed(n, size(j), D, dy(j), normal.data(), padding.edit(), true, dweight_part);
-        }
-        if (dbias_to) add_rows(n, O, dy(0), dbias_to + part * O);
+    std::vector<T*> to;
+    for (Array<T>& y : ys) to.push_back(y.edit());
+    T* statistics_to = statistics.edit();
+    parallel_for(norm.rows(), kCachedRows, [&](int64_t row, int64_t end) {
+      const int64_t n = end - row;
+      auto normal = Array<T>::uninitialized({n, norm.features()});
+      norm.forward(row, n, eps, normal.edit(), statistics_to);
+      for (size_t j = 0; j < count(); ++j) {
+        T* y = to[j] + row * sizes[j];
+        maps[j](begin(row, n, y), n, normal.data(), y);
       }
     });
-    Grads<T> grads = {dx, sum(dnorm, {0})};
-    if (inputs.gated()) grads.insert(grads.end(), {sum(dskip, {0}), dc, dz});
-    grads.push_back(sum(dweight, {0}));
-    if (addend == Addend::bias) grads.push_back(sum(dbias, {0}));
-    if (addend == Addend::residual) grads.push_back(dys[0]);
+    return ys;
+  }
+
+  /// The gradients of x and the norm's weight, of skip, c and z if there is a gate, and of the weight. An output that
+  /// no one has used has no dy.
+  Grads<T> backward(const std::vector<Array<T>>& dys) const {
+    const int64_t D = norm.features(), rows = norm.rows();
+    RowNormBackward<T> norm_stage(norm, statistics);
+    std::vector<DenseBackward<T>> maps;
+    for (size_t j = 0; j < count(); ++j) maps.emplace_back(rows_of_weight(j), sizes[j], D, rows, true);
+    parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
+      auto normal = Array<T>::uninitialized({kCachedRows, D}), dnormal = Array<T>::uninitialized({kCachedRows, D});
+      T *normal_to = normal.edit(), *dnormal_to = dnormal.edit();
+      each_chunk(begin, end, [&](int64_t row, int64_t n) {
+        const auto dy = [&](size_t j) { return dys[j].data() + row * sizes[j]; };
+        Store store = Store::replace;  // for the first output that is used
+        for (size_t j = 0; j < count(); ++j) {
+          if (!dys[j].defined()) continue;
+          maps[j].dx(store, n, dy(j), dnormal_to);
+          store = Store::add;
+        }
+        norm_stage(row, n, dnormal_to, normal_to);
+        for (size_t j = 0; j < count(); ++j) {
+          if (dys[j].defined()) maps[j].add_dW(row, n, dy(j), normal_to);
+        }
+      });
+    });
+    Grads<T> grads = {norm_stage.dx, sum(norm_stage.dweight_sums(), {0})};
+    if (norm.gated()) {
+      grads.insert(grads.end(), {sum(norm_stage.dskip_sums(), {0}), norm_stage.dc, norm_stage.dz});
+    }
+    std::vector<Array<T>> dweight;
+    for (const DenseBackward<T>& map : maps) dweight.push_back(sum(map.dW_sums(), {0}));
+    grads.push_back(concat(dweight, 0));
     return grads;
   }
-
-  int64_t count() const { return static_cast<int64_t>(sizes.size()); }
-  int64_t size(int64_t j) const { return sizes[static_cast<size_t>(j)]; }
-  static bool used(const std::vector<Array<T>>& dys, int64_t j) { return dys[static_cast<size_t>(j)].defined(); }
 };
 
-/// tensors: the inputs of the normalisation, the weight and, unless there is none, the addend.
+/// The sum of dy's rows.
 template <Real T>
-std::vector<Tensor<T>> norm_linear(const char* op, const std::vector<Tensor<T>>& tensors, bool gated, int64_t groups,
-                                   const std::vector<int64_t>& sizes, Addend addend, double eps) {
-  const NormInputs<T> inputs(op, tensors, gated, groups);
-  const Array<T>& weight = tensors[gated ? 5 : 2].value();
-  const int64_t D = inputs.shape.features;
-  check_shape(weight.rank() == 2 && weight.dim(1) == D && weight.size() > 0,
-              "{}: x must be (..., D) and weight (O, D) with O, D >= 1: x is {}, weight is {}", op, inputs.x.shape(),
-              weight.shape());
-  const bool adds_up = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size > 0; }) &&
-                       std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == weight.dim(0);
-  check_shape(adds_up, "{}: the sizes {} must be positive and add up to the rows of the weight {}", op, sizes,
-              weight.shape());
-  std::vector<Array<T>> ys, by_input;
-  std::vector<T*> to;
-  const T* rows_of_weight = weight.data();
-  for (const int64_t size : sizes) {
-    by_input.push_back(transposed_factor(rows_of_weight, size, D));
-    rows_of_weight += size * D;
-    Shape shape = inputs.x.shape();
-    shape.back() = size;
-    ys.push_back(Array<T>::uninitialized(shape));
-  }
-  for (Array<T>& y : ys) to.push_back(y.edit());
-  const Array<T> added = addend == Addend::none ? Array<T>() : tensors.back().value();
-  check_shape(addend == Addend::none || added.shape() == (addend == Addend::bias ? Shape{sizes[0]} : ys[0].shape()),
-              "{}: what is added must be (O) or (..., O): weight is {}, it is {}", op, weight.shape(), added.shape());
-  auto moments = inputs.new_moments();
-  T* moments_to = moments.edit();
-  parallel_for(inputs.shape.rows, kCachedRows, [&](int64_t row, int64_t end) {
-    const int64_t n = end - row;
-    auto normal = Array<T>::uninitialized({n, D});
-    row_kernels<T>().norm(inputs.rows(n), number<T>(eps), inputs.row(row), inputs.weight.data(), inputs.gate(row),
-                          normal.edit(), moments_to + inputs.moments_at(row));
-    for (size_t j = 0; j < sizes.size(); ++j) {
-      T* y = to[j] + row * sizes[j];
-      if (addend == Addend::bias) repeat_row(n, sizes[j], added.data(), y);
-      if (addend == Addend::residual) std::copy_n(added.data() + row * sizes[j], n * sizes[j], y);
-      multiply_rows(n, sizes[j], normal.data(), by_input[j], addend != Addend::none, y);
-    }
-  });
-  return record_many<T>(op, std::move(ys), tensors, NormLinearBackward<T>{inputs, moments, weight, sizes, addend});
+Array<T> sum_of_rows(const Array<T>& dy) {
+  const int64_t n = dy.dim(-1), rows = dy.size() / n;
+  const PartSums<T> sums(rows, {n});
+  parallel_for(rows, kSummedRows,
+               [&](int64_t begin, int64_t end) { add_rows(end - begin, n, dy.data() + begin * n, sums.of(begin)); });
+  return sum(sums.sums(), {0});
 }
 
 template <Real T>
 int64_t outputs(const Tensor<T>& weight) {
-  return weight.value().rank() == 2 ? weight.dim(0) : 0;  // 0: the op will say what does not fit
+  return weight.value().rank() == 2 ? weight.dim(0) : 0;  // 0: the check of the sizes will say what does not fit
 }
 
 }  // namespace
@@ -129,21 +123,55 @@ int64_t outputs(const Tensor<T>& weight) {
 template <Real T>
 Tensor<T> norm_linear(const Tensor<T>& x, const Tensor<T>& norm, const Tensor<T>& weight, const Tensor<T>& bias,
                       double eps) {
-  return norm_linear<T>("norm_linear", {x, norm, weight, bias}, false, 1, {outputs(weight)}, Addend::bias, eps)[0];
+  NormLinear<T> op = {"norm_linear", {"norm_linear", x.value(), norm.value(), 1}, weight.value(), {outputs(weight)}};
+  op.check_sizes();
+  const int64_t O = op.sizes[0];
+  check_shape(bias.shape() == Shape{O}, "norm_linear: bias must be (O): weight is {}, bias is {}", weight.shape(),
+              bias.shape());
+  const Array<T> y = op.forward(eps, [&](int64_t, int64_t rows, T* to) {
+    repeat_row(rows, O, bias.value().data(), to);
+    return Store::add;
+  })[0];
+  return record<T>(op.op, y, {x, norm, weight, bias}, [op](const Array<T>& dy, const Want&) {
+    Grads<T> grads = op.backward({dy});
+    grads.push_back(sum_of_rows(dy));
+    return grads;
+  });
 }
 
 template <Real T>
 std::vector<Tensor<T>> norm_linear_split(const Tensor<T>& x, const Tensor<T>& norm, const Tensor<T>& weight,
                                          const std::vector<int64_t>& sizes, double eps) {
-  return norm_linear<T>("norm_linear_split", {x, norm, weight}, false, 1, sizes, Addend::none, eps);
+  NormLinear<T> op = {"norm_linear_split", {"norm_linear_split", x.value(), norm.value(), 1}, weight.value(), sizes};
+  op.check_sizes();
+  std::vector<Array<T>> ys = op.forward(eps, [](int64_t, int64_t, T*) { return Store::replace; });
+  return record_many<T>(op.op, std::move(ys), {x, norm, weight},
+                        [op](const std::vector<Array<T>>& dys, const Want&) { return op.backward(dys); });
 }
 
 template <Real T>
 Tensor<T> gated_norm_linear(const Tensor<T>& x, const Tensor<T>& norm, int64_t groups, const Tensor<T>& skip,
                             const Tensor<T>& c, const Tensor<T>& z, const Tensor<T>& weight, const Tensor<T>& residual,
                             double eps) {
-  return norm_linear<T>("gated_norm_linear", {x, norm, skip, c, z, weight, residual}, true, groups, {outputs(weight)},
-                        Addend::residual, eps)[0];
+  const char* name = "gated_norm_linear";
+  NormLinear<T> op = {name,
+                      {name, x.value(), norm.value(), groups, skip.value(), c.value(), z.value()},
+                      weight.value(),
+                      {outputs(weight)}};
+  op.check_sizes();
+  const int64_t O = op.sizes[0];
+  check_shape(residual.shape() == op.output_shape(0),
+              "gated_norm_linear: residual must be (..., O): weight is {}, residual is {}", weight.shape(),
+              residual.shape());
+  const Array<T> y = op.forward(eps, [&](int64_t row, int64_t rows, T* to) {
+    std::copy_n(residual.value().data() + row * O, rows * O, to);
+    return Store::add;
+  })[0];
+  return record<T>(op.op, y, {x, norm, skip, c, z, weight, residual}, [op](const Array<T>& dy, const Want&) {
+    Grads<T> grads = op.backward({dy});
+    grads.push_back(dy);
+    return grads;
+  });
 }
 
 #define INSTANTIATE(T)                                                                                            \

@@ -1,7 +1,7 @@
 #include "ops/linear.h"
 
 #include "ops/layout.h"
-#include "ops/row_products.h"
+#include "ops/rows/chunks.h"
 #include "tests/chunks.h"
 #include "tests/twin.h"
 

@@ -4,7 +4,7 @@
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
-#include "ops/row_products.h"
+#include "ops/rows/chunks.h"
 #include "tests/chunks.h"
 #include "tests/twin.h"
 
@@ -89,12 +89,12 @@ TEST_CASE("norm_linear: shapes that do not fit") {
         }) == "norm_linear: x must be (..., D) and weight (O, D) with O, D >= 1: x is [2, 4], weight is [5, 3]");
   CHECK(thrown([&] {
           norm_linear(zeros({2, 4}), zeros({4}), zeros({5, 4}), zeros({4}));
-        }) == "norm_linear: what is added must be (O) or (..., O): weight is [5, 4], it is [4]");
+        }) == "norm_linear: bias must be (O): weight is [5, 4], bias is [4]");
   CHECK(thrown([&] {
           norm_linear_split(zeros({2, 4}), zeros({4}), zeros({5, 4}), {2, 2});
         }) == "norm_linear_split: the sizes [2, 2] must be positive and add up to the rows of the weight [5, 4]");
   CHECK(thrown([&] {
           gated_norm_linear(zeros({2, 4}), zeros({4}), 2, zeros({4}), zeros({2, 4}), zeros({2, 4}), zeros({5, 4}),
                             zeros({2, 4}));
-        }) == "gated_norm_linear: what is added must be (O) or (..., O): weight is [5, 4], it is [2, 4]");
+        }) == "gated_norm_linear: residual must be (..., O): weight is [5, 4], residual is [2, 4]");
 }

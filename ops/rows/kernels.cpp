@@ -22,9 +22,12 @@ int64_t quad_columns(int64_t width, int64_t b) {
   return Pack<T>::lanes % 4 == 0 && b == 4 ? width / Pack<T>::lanes * Pack<T>::lanes : 0;
 }
 
-template <bool add, typename T>
-void blockwise_rows(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, T* y) {
-  const int64_t quads = quad_columns<T>(width, b);
+template <Store store_as, typename T>
+void blockwise_rows(const BlockwiseProduct<T>& product) {
+  const int64_t rows = product.rows, width = product.width, b = product.block, quads = quad_columns<T>(width, b);
+  const T *x = product.x, *w = product.w;
+  T* y = product.y;
+  constexpr bool add = store_as == Store::add;
   for (int64_t row = 0; row < rows; ++row, x += width, y += width) {
     if constexpr (Pack<T>::lanes % 4 == 0) {
       for (int64_t at = 0; at < quads; at += Pack<T>::lanes) {
@@ -44,13 +47,15 @@ void blockwise_rows(int64_t rows, int64_t width, int64_t b, const T* x, const T*
 }
 
 template <typename T>
-void blockwise(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, bool add, T* y) {
-  add ? blockwise_rows<true>(rows, width, b, x, w, y) : blockwise_rows<false>(rows, width, b, x, w, y);
+void blockwise(const BlockwiseProduct<T>& product) {
+  product.store == Store::add ? blockwise_rows<Store::add>(product) : blockwise_rows<Store::replace>(product);
 }
 
 template <typename T>
-void blockwise_dw(int64_t rows, int64_t width, int64_t b, const T* x, const T* dy, T* dw) {
-  const int64_t quads = quad_columns<T>(width, b);
+void blockwise_dw(const BlockwiseSum<T>& sum) {
+  const int64_t rows = sum.rows, width = sum.width, b = sum.block, quads = quad_columns<T>(width, b);
+  const T *x = sum.x, *dy = sum.dy;
+  T* dw = sum.dw;
   if constexpr (Pack<T>::lanes % 4 == 0) {
     for (int64_t at = 0; at < quads; at += Pack<T>::lanes) {
       Pack<T> total[4];
@@ -73,51 +78,53 @@ void blockwise_dw(int64_t rows, int64_t width, int64_t b, const T* x, const T* d
 }
 
 /// The first tap that does not lie before the sequence.
-inline int64_t first_tap(ConvShape shape, int64_t token) { return token < shape.taps - 1 ? shape.taps - 1 - token : 0; }
+inline int64_t first_tap(int64_t taps, int64_t token) { return token < taps - 1 ? taps - 1 - token : 0; }
 
 /// u at one token and pack of channels.
 template <typename T, class Count>
-ORTHOREAD_INLINE Pack<T> convolved(ConvShape shape, const T* x, const T* w, const T* bias, int64_t s, int64_t at,
-                                   Count n) {
-  Pack<T> u = load(bias + at, n);
-  for (int64_t j = first_tap(shape, s); j < shape.taps; ++j) {
-    const T* features = x + (s - (shape.taps - 1) + j) * shape.channels + at;
-    u = fma(load(w + j * shape.channels + at, n), load(features, n), u);
+ORTHOREAD_INLINE Pack<T> convolved(const ConvInput<T>& input, int64_t s, int64_t at, Count n) {
+  const int64_t taps = input.taps, channels = input.channels;
+  Pack<T> u = load(input.bias + at, n);
+  for (int64_t j = first_tap(taps, s); j < taps; ++j) {
+    const T* features = input.x + (s - (taps - 1) + j) * channels + at;
+    u = fma(load(input.w + j * channels + at, n), load(features, n), u);
   }
   return u;
 }
 
 template <typename T>
-void conv_silu(ConvShape shape, const T* x, const T* w, const T* bias, T* y) {
-  for (int64_t s = 0; s < shape.tokens; ++s) {
-    each_part<T>(shape.channels, [&](int64_t at, auto n) {
-      const Pack<T> u = convolved(shape, x, w, bias, s, at, n);
-      store(y + s * shape.channels + at, u * logistic(u), n);
+void conv_silu(const ConvInput<T>& input, T* y) {
+  for (int64_t s = 0; s < input.tokens; ++s) {
+    each_part<T>(input.channels, [&](int64_t at, auto n) {
+      const Pack<T> u = convolved(input, s, at, n);
+      store(y + s * input.channels + at, u * logistic(u), n);
     });
   }
 }
 
 template <typename T>
-void conv_silu_backward(ConvShape shape, const T* x, const T* w, const T* bias, const T* dy, T* du, T* dx, T* dw,
-                        T* dbias) {
-  const int64_t channels = shape.channels, before = shape.taps - 1;
-  for (int64_t s = 0; s < shape.tokens; ++s) {
+void conv_silu_backward(const ConvInput<T>& given, const T* dy, const ConvGradients<T>& to) {
+  const ConvInput<T> input = given;
+  const int64_t tokens = input.tokens, channels = input.channels, taps = input.taps, before = taps - 1;
+  const T *x = input.x, *w = input.w;
+  T *dx = to.dx, *dw = to.dw, *dbias = to.dbias, *du = to.du;
+  for (int64_t s = 0; s < tokens; ++s) {
     each_part<T>(channels, [&](int64_t at, auto n) {
-      const Pack<T> u = convolved(shape, x, w, bias, s, at, n), sigma = logistic(u), one = splat(T(1));
+      const Pack<T> u = convolved(input, s, at, n), sigma = logistic(u), one = splat(T(1));
       // silu'(u) = sigma + u sigma (1 - sigma)
       const Pack<T> g = load(dy + s * channels + at, n) * sigma * fma(u, one - sigma, one);
       store(du + s * channels + at, g, n);
       store(dbias + at, g + load(dbias + at, n), n);
-      for (int64_t j = first_tap(shape, s); j < shape.taps; ++j) {
-        T* to = dw + j * channels + at;
-        store(to, fma(g, load(x + (s - before + j) * channels + at, n), load(to, n)), n);
+      for (int64_t j = first_tap(taps, s); j < taps; ++j) {
+        T* dw_to = dw + j * channels + at;
+        store(dw_to, fma(g, load(x + (s - before + j) * channels + at, n), load(dw_to, n)), n);
       }
     });
   }
-  for (int64_t s = 0; s < shape.tokens; ++s) {  // x[s] was tap j of token s + (taps - 1) - j
+  for (int64_t s = 0; s < tokens; ++s) {  // x[s] was tap j of token s + (taps - 1) - j
     each_part<T>(channels, [&](int64_t at, auto n) {
       Pack<T> total = {};
-      for (int64_t j = before; j >= 0 && s + before - j < shape.tokens; --j) {
+      for (int64_t j = before; j >= 0 && s + before - j < tokens; --j) {
         total = fma(load(w + j * channels + at, n), load(du + (s + before - j) * channels + at, n), total);
       }
       store(dx + s * channels + at, total, n);
@@ -131,10 +138,12 @@ T mean_over(Pack<T> total, int64_t n) {
 }
 
 template <bool gated, typename T>
-void norm_rows(NormShape shape, T eps, const T* x, const T* weight, const NormGate<T>& gate, T* y, T* moments) {
-  const int64_t size = shape.features / shape.groups;
-  for (int64_t i = 0; i < shape.rows * shape.groups; ++i) {
-    const int64_t row = i * size, column = i % shape.groups * size;
+void norm_rows(const NormInput<T>& given, T eps, T* y, T* statistics) {
+  const NormInput<T> input = given;
+  const int64_t size = input.features / input.groups;
+  const T *x = input.x, *weight = input.weight;
+  for (int64_t i = 0; i < input.rows * input.groups; ++i) {
+    const int64_t row = i * size, column = i % input.groups * size;
     Pack<T> total = {}, squares = {};
     each_part<T>(size, [&](int64_t at, auto n) { total = total + load(x + row + at, n); });
     const T mean = mean_over(total, size);
@@ -143,39 +152,38 @@ void norm_rows(NormShape shape, T eps, const T* x, const T* weight, const NormGa
       squares = fma(centred, centred, squares);
     });
     const T r = T(1) / sqrt(mean_over(squares, size) + eps);
-    moments[2 * i] = mean;
-    moments[2 * i + 1] = r;
+    statistics[2 * i] = mean;
+    statistics[2 * i + 1] = r;
     each_part<T>(size, [&](int64_t at, auto n) {
       Pack<T> out = (load(x + row + at, n) - splat(mean)) * splat(r) * load(weight + column + at, n);
       if constexpr (gated) {
-        const Pack<T> z = load(gate.z + row + at, n);
-        out = fma(load(gate.skip + column + at, n), load(gate.c + row + at, n), out) * z * logistic(z);
+        const Pack<T> z = load(input.z + row + at, n);
+        out = fma(load(input.skip + column + at, n), load(input.c + row + at, n), out) * z * logistic(z);
       }
       store(y + row + at, out, n);
     });
   }
 }
 
-template <typename T>
-void norm(NormShape shape, T eps, const T* x, const T* weight, const NormGate<T>& gate, T* y, T* moments) {
-  gate.z == nullptr ? norm_rows<false>(shape, eps, x, weight, gate, y, moments)
-                    : norm_rows<true>(shape, eps, x, weight, gate, y, moments);
-}
-
+/// See ops/rows/norm.h.
 template <bool gated, typename T>
-void norm_rows_backward(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments,
-                        const T* dy, T* dx, T* dweight, const NormGateGradients<T>& to, T* y) {
-  const int64_t size = shape.features / shape.groups;
-  for (int64_t i = 0; i < shape.rows * shape.groups; ++i) {
-    const int64_t row = i * size, column = i % shape.groups * size;
-    const Pack<T> mean = splat(moments[2 * i]), r = splat(moments[2 * i + 1]), one = splat(T(1));
+void norm_rows_backward(const NormInput<T>& given, const T* statistics, const T* dy, const NormGradients<T>& gradients,
+                        T* y) {
+  const NormInput<T> input = given;
+  const NormGradients<T> to = gradients;
+  const int64_t size = input.features / input.groups;
+  const T *x = input.x, *weight = input.weight;
+  T *dx = to.dx, *dweight = to.dweight;
+  for (int64_t i = 0; i < input.rows * input.groups; ++i) {
+    const int64_t row = i * size, column = i % input.groups * size;
+    const Pack<T> mean = splat(statistics[2 * i]), r = splat(statistics[2 * i + 1]), one = splat(T(1));
     Pack<T> sum_g = {}, sum_gx = {};
     each_part<T>(size, [&](int64_t at, auto n) {
       const Pack<T> unit = (load(x + row + at, n) - mean) * r, w = load(weight + column + at, n);
       Pack<T> d = load(dy + row + at, n), out = unit * w;  // d: the cotangent of what was normalised and weighted
       if constexpr (gated) {
-        const Pack<T> z = load(gate.z + row + at, n), c = load(gate.c + row + at, n);
-        const Pack<T> skip = load(gate.skip + column + at, n), sigma = logistic(z);
+        const Pack<T> z = load(input.z + row + at, n), c = load(input.c + row + at, n);
+        const Pack<T> skip = load(input.skip + column + at, n), sigma = logistic(z);
         const Pack<T> open = fma(skip, c, out);
         out = open * z * sigma;
         store(to.dz + row + at, d * open * sigma * fma(z, one - sigma, one), n);
@@ -198,14 +206,7 @@ void norm_rows_backward(NormShape shape, const T* x, const T* weight, const Norm
   }
 }
 
-template <typename T>
-void norm_backward(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments, const T* dy,
-                   T* dx, T* dweight, const NormGateGradients<T>& to, T* y) {
-  gate.z == nullptr ? norm_rows_backward<false>(shape, x, weight, gate, moments, dy, dx, dweight, to, y)
-                    : norm_rows_backward<true>(shape, x, weight, gate, moments, dy, dx, dweight, to, y);
-}
-
-/// The largest of x, or of no use if one of them is NaN: then the sum that follows is NaN, too.
+/// The largest of x. If one of them is NaN it may be any: the sum that follows is NaN then, too.
 template <typename T>
 T largest_of(int64_t n_all, const T* x) {
   const auto larger = [](T a, T b) { return a > b ? a : b; };
@@ -258,9 +259,18 @@ namespace orthoread {
 template <>
 const RowKernels<ORTHOREAD_NUMBER>& kernels_of<RowKernels<ORTHOREAD_NUMBER>, InstructionSet::ORTHOREAD_ISA>() {
   using namespace ORTHOREAD_ISA;
-  static constexpr RowKernels<ORTHOREAD_NUMBER> kernels = {
-      multiply, blockwise,     blockwise_dw,  conv_silu,   conv_silu_backward,
-      norm,     norm_backward, softmax_norms, log_softmax, scaled_softmax};
+  static constexpr RowKernels<ORTHOREAD_NUMBER> kernels = {.multiply = multiply,
+                                                           .blockwise = blockwise,
+                                                           .blockwise_dw = blockwise_dw,
+                                                           .conv_silu = conv_silu,
+                                                           .conv_silu_backward = conv_silu_backward,
+                                                           .norm = norm_rows<false>,
+                                                           .gated_norm = norm_rows<true>,
+                                                           .norm_backward = norm_rows_backward<false>,
+                                                           .gated_norm_backward = norm_rows_backward<true>,
+                                                           .softmax_norms = softmax_norms,
+                                                           .log_softmax = log_softmax,
+                                                           .scaled_softmax = scaled_softmax};
   return kernels;
 }
 

@@ -1,21 +1,37 @@
-// Products of matrices for rows of features, where one factor is a weight that stays in the cache. A library of matrix
-// products first copies both factors into buffers of its own; for products as thin as a model's that is a tenth of the
-// time, and it cannot be told to work on rows that another kernel has just left in the cache.
+// Products of rows of features with a weight that stays in the cache. A BLAS first copies both factors into buffers of
+// its own, which takes a tenth of the time for products as thin as a model's, and it cannot work on rows that another
+// kernel has just left in the cache.
 #pragma once
 
+#include "ops/rows/table.h"
 #include "ops/simd/pack.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// The tile of c that is held in registers: kTileRows rows of kTilePacks packs, each pack of b feeding kTileRows
+/// The tile of c that is held in registers, kTileRows rows of kTilePacks packs: each pack of b feeds kTileRows
 /// multiply-adds.
 inline constexpr int kTilePacks = 3, kTileRows = kRegisters == 32 ? 8 : 4;
 
-/// One tile, the last pack of its rows having `last` numbers.
+/// The part of a product that gives the rows of c from `row` on, and the columns from `column` on.
+template <typename T>
+MatrixProduct<T> rows_from(MatrixProduct<T> product, int64_t row) {
+  product.a += row * product.a_row;
+  product.c += row * product.c_row;
+  return product;
+}
+template <typename T>
+MatrixProduct<T> columns_from(MatrixProduct<T> product, int64_t column) {
+  product.b += column;
+  product.c += column;
+  return product;
+}
+
+/// The first tile of a product, the last pack of its rows having `last` numbers.
 template <int rows, int packs, typename T, class Count>
-void multiply_tile(int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b, int64_t b_row, bool add, T* c,
-                   int64_t c_row, Count last) {
+void multiply_tile(const MatrixProduct<T>& product, Count last) {
   constexpr int lanes = Pack<T>::lanes;
+  const int64_t k = product.k, a_row = product.a_row, a_column = product.a_column, b_row = product.b_row;
+  const T *a = product.a, *b = product.b;
   Pack<T> total[rows][packs];
   ORTHOREAD_UNROLL for (int i = 0; i < rows; ++i) {
     ORTHOREAD_UNROLL for (int j = 0; j < packs; ++j) total[i][j] = Pack<T>{};
@@ -28,8 +44,9 @@ void multiply_tile(int64_t k, const T* a, int64_t a_row, int64_t a_column, const
       ORTHOREAD_UNROLL for (int j = 0; j < packs; ++j) total[i][j] = fma(factor, row_of_b[j], total[i][j]);
     }
   }
+  const bool add = product.store == Store::add;
   ORTHOREAD_UNROLL for (int i = 0; i < rows; ++i) {
-    T *to = c + i * c_row, *end = to + (packs - 1) * lanes;
+    T *to = product.c + i * product.c_row, *end = to + (packs - 1) * lanes;
     if (add) {
       ORTHOREAD_UNROLL for (int j = 0; j < packs - 1; ++j) total[i][j] = total[i][j] + load(to + j * lanes);
       total[i][packs - 1] = total[i][packs - 1] + load(end, last);
@@ -39,41 +56,38 @@ void multiply_tile(int64_t k, const T* a, int64_t a_row, int64_t a_column, const
   }
 }
 
-/// A column of tiles. How the rows are cut changes no bit: each number is summed over k in the same order.
+/// The first column of tiles. How the rows are cut changes no bit: each number is summed over k in the same order.
 template <int packs, typename T, class Count>
-void multiply_column(int64_t m, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b, int64_t b_row,
-                     bool add, T* c, int64_t c_row, Count last) {
+void multiply_column(const MatrixProduct<T>& product, Count last) {
   int64_t i = 0;
-  for (; i + kTileRows <= m; i += kTileRows) {
-    multiply_tile<kTileRows, packs>(k, a + i * a_row, a_row, a_column, b, b_row, add, c + i * c_row, c_row, last);
-  }
-  for (; i + 2 <= m; i += 2) {
-    multiply_tile<2, packs>(k, a + i * a_row, a_row, a_column, b, b_row, add, c + i * c_row, c_row, last);
-  }
-  if (i < m) multiply_tile<1, packs>(k, a + i * a_row, a_row, a_column, b, b_row, add, c + i * c_row, c_row, last);
+  for (; i + kTileRows <= product.m; i += kTileRows) multiply_tile<kTileRows, packs>(rows_from(product, i), last);
+  for (; i + 2 <= product.m; i += 2) multiply_tile<2, packs>(rows_from(product, i), last);
+  if (i < product.m) multiply_tile<1, packs>(rows_from(product, i), last);
 }
 
 template <typename T>
-void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b, int64_t b_row,
-              bool add, T* c, int64_t c_row) {
+void multiply(const MatrixProduct<T>& product) {
   constexpr int64_t kDepth = 512;  // of a product in one go: a column of b then takes a tenth of the second-level cache
-  if (k > kDepth) {
-    multiply(m, n, kDepth, a, a_row, a_column, b, b_row, add, c, c_row);
-    return multiply(m, n, k - kDepth, a + kDepth * a_column, a_row, a_column, b + kDepth * b_row, b_row, true, c,
-                    c_row);
+  if (product.k > kDepth) {
+    MatrixProduct<T> first = product, rest = product;
+    first.k = kDepth;
+    rest.k -= kDepth;
+    rest.a += kDepth * product.a_column;
+    rest.b += kDepth * product.b_row;
+    rest.store = Store::add;
+    multiply(first);
+    return multiply(rest);
   }
   constexpr int lanes = Pack<T>::lanes, columns = kTilePacks * lanes;
-  const auto column = [&]<int packs>(std::integral_constant<int, packs>, int64_t j, auto last) {
-    multiply_column<packs>(m, k, a, a_row, a_column, b + j, b_row, add, c + j, c_row, last);
-  };
   int64_t j = 0;
-  for (; j + columns <= n; j += columns) {
-    column(std::integral_constant<int, kTilePacks>{}, j, std::integral_constant<int, lanes>{});
+  for (; j + columns <= product.n; j += columns) {
+    multiply_column<kTilePacks>(columns_from(product, j), std::integral_constant<int, lanes>{});
   }
-  const auto rest = static_cast<int>(n - j);
-  if (rest > 2 * lanes) return column(std::integral_constant<int, 3>{}, j, rest - 2 * lanes);
-  if (rest > lanes) return column(std::integral_constant<int, 2>{}, j, rest - lanes);
-  if (rest > 0) column(std::integral_constant<int, 1>{}, j, rest);
+  const auto rest = static_cast<int>(product.n - j);
+  const MatrixProduct<T> at_end = columns_from(product, j);
+  if (rest > 2 * lanes) return multiply_column<3>(at_end, rest - 2 * lanes);
+  if (rest > lanes) return multiply_column<2>(at_end, rest - lanes);
+  if (rest > 0) multiply_column<1>(at_end, rest);
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

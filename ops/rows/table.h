@@ -1,5 +1,5 @@
-// Kernels that pass over rows of features, compiled once for each instruction set: what stands between the matrix
-// products and the memory of a model. Private to the ops; each op's own file says what it computes.
+// Kernels that pass over rows of features: all that a model does between its embedding and its loss, but for the
+// memory. Private to the ops; each op's own file says what it computes.
 #pragma once
 
 #include "ops/simd/kernels.h"
@@ -8,51 +8,84 @@
 
 namespace orthoread {
 
-/// Sizes of a normalisation: `rows` rows of `features` numbers in `groups` equal groups.
-struct NormShape {
-  int64_t rows, features, groups;
+/// Whether a kernel sets its result or adds to what is there.
+enum class Store { replace, add };
+
+/// c = a b, or c += a b: a is (m, k), b (k, n), c (m, n).
+template <Real T>
+struct MatrixProduct {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row, a_column;  // a's number (i, l) is a[i a_row + l a_column]
+  const T* b;
+  int64_t b_row;  // from row to row, at least padded(n): whole registers are read (ops/rows/chunks.h)
+  T* c;
+  int64_t c_row;
+  Store store;
 };
 
-/// What the gate after a normalisation reads, and where its gradients go: see gated_norm in ops/norm.h. All null for a
-/// normalisation alone. dskip is added to.
+/// y[j] = sum_d x[j's block][d] w[d][j] for blocks of `block` columns, or y[j] += that. x, y (rows, width),
+/// w (block, width).
 template <Real T>
-struct NormGate {
+struct BlockwiseProduct {
+  int64_t rows, width, block;
+  const T *x, *w;
+  T* y;
+  Store store;
+};
+
+/// dw[d][j] += sum over rows of x[j's block][d] dy[j].
+template <Real T>
+struct BlockwiseSum {
+  int64_t rows, width, block;
+  const T *x, *dy;
+  T* dw;
+};
+
+/// y = silu(u), u[s] = bias + sum_j w[j] x[s - (taps - 1) + j], for one sequence. x (tokens, channels), w (taps,
+/// channels).
+template <Real T>
+struct ConvInput {
+  int64_t tokens, channels, taps;
+  const T *x, *w, *bias;
+};
+/// dw and dbias are added to; du is scratch of x's size.
+template <Real T>
+struct ConvGradients {
+  T *dx, *dw, *dbias, *du;
+};
+
+/// `rows` rows of `features` numbers in `groups` equal groups, to be normalised, and what the gate of gated_norm
+/// (ops/norm.h) reads.
+template <Real T>
+struct NormInput {
+  int64_t rows, features, groups;
+  const T *x, *weight;
   const T *skip = nullptr, *c = nullptr, *z = nullptr;
 };
+/// dweight and dskip are added to.
 template <Real T>
-struct NormGateGradients {
+struct NormGradients {
+  T *dx, *dweight;
   T *dskip = nullptr, *dc = nullptr, *dz = nullptr;
-};
-
-/// Sizes of a causal convolution of one sequence.
-struct ConvShape {
-  int64_t tokens, channels, taps;
 };
 
 template <Real T>
 struct RowKernels {
-  /// c = a b, or c += a b with `add`: a (m, k), its number (i, l) at a[i a_row + l a_column]; b (k, n); c (m, n). Rows
-  /// of b and c lie b_row and c_row apart, and those of b have padded(n) numbers: see ops/row_products.h.
-  void (*multiply)(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b,
-                   int64_t b_row, bool add, T* c, int64_t c_row);
+  void (*multiply)(const MatrixProduct<T>&);
+  void (*blockwise)(const BlockwiseProduct<T>&);
+  void (*blockwise_dw)(const BlockwiseSum<T>&);
 
-  /// y[j] = sum_d x[j's block][d] w[d][j] for blocks of b columns, or y[j] += with `add`; w is (b, width).
-  void (*blockwise)(int64_t rows, int64_t width, int64_t b, const T* x, const T* w, bool add, T* y);
-  /// dw[d][j] += sum over rows of x[j's block][d] dy[j].
-  void (*blockwise_dw)(int64_t rows, int64_t width, int64_t b, const T* x, const T* dy, T* dw);
+  void (*conv_silu)(const ConvInput<T>&, T* y);
+  void (*conv_silu_backward)(const ConvInput<T>&, const T* dy, const ConvGradients<T>&);
 
-  /// y = silu(u), u[s] = bias + sum_j w[j] x[s - (taps - 1) + j]; w is (taps, channels).
-  void (*conv_silu)(ConvShape shape, const T* x, const T* w, const T* bias, T* y);
-  /// dx, and dw and dbias added to; du is scratch of x's size.
-  void (*conv_silu_backward)(ConvShape shape, const T* x, const T* w, const T* bias, const T* dy, T* du, T* dx, T* dw,
-                             T* dbias);
-
-  /// y = norm(x) weight, or (norm(x) weight + skip c) silu(z); moments: mean and 1 / sqrt(variance + eps) of each
-  /// group.
-  void (*norm)(NormShape shape, T eps, const T* x, const T* weight, const NormGate<T>& gate, T* y, T* moments);
-  /// dx, and dweight added to; unless y is null, also y once more.
-  void (*norm_backward)(NormShape shape, const T* x, const T* weight, const NormGate<T>& gate, const T* moments,
-                        const T* dy, T* dx, T* dweight, const NormGateGradients<T>& gradients, T* y);
+  /// y = norm(x) weight, and gated_norm's (norm(x) weight + skip c) silu(z). statistics: mean and
+  /// 1 / sqrt(variance + eps) of each group.
+  void (*norm)(const NormInput<T>&, T eps, T* y, T* statistics);
+  void (*gated_norm)(const NormInput<T>&, T eps, T* y, T* statistics);
+  /// The gradients and, unless y is null, y once more.
+  void (*norm_backward)(const NormInput<T>&, const T* statistics, const T* dy, const NormGradients<T>&, T* y);
+  void (*gated_norm_backward)(const NormInput<T>&, const T* statistics, const T* dy, const NormGradients<T>&, T* y);
 
   /// For each row of n > 0 numbers: the largest, and log(sum(exp(x - largest))).
   void (*softmax_norms)(int64_t rows, int64_t n, const T* x, T* norms);

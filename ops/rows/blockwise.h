@@ -1,0 +1,66 @@
+// A linear map within blocks of b features, W (n, b, b), as a stage of an op. Private to the ops. For each block n
+//   y[o] = sum_d W[o, d] x[d],   dx[d] = sum_o W[o, d] dy[o],   dW[o, d] = sum over rows of dy[o] x[d].
+#pragma once
+
+#include "ops/rows/chunks.h"
+#include "ops/rows/table.h"
+
+namespace orthoread {
+
+template <Real T>
+class BlockwiseForward {
+ public:
+  /// W is read here and not again.
+  explicit BlockwiseForward(const Array<T>& W) : width_(W.dim(0) * W.dim(1)), by_input_({W.dim(1), width_}) {
+    const int64_t b = W.dim(1);
+    T* to = by_input_.edit();
+    for (int64_t column = 0; column < width_; ++column) {
+      for (int64_t d = 0; d < b; ++d) to[d * width_ + column] = W.data()[column * b + d];
+    }
+  }
+
+  /// y = W x or y += W x in each row: x, y (rows, n b).
+  void operator()(Store store, int64_t rows, const T* x, T* y) const {
+    row_kernels<T>().blockwise({rows, width_, by_input_.dim(0), x, by_input_.data(), y, store});
+  }
+
+ private:
+  int64_t width_;
+  Array<T> by_input_;  // number (d, n b + o) is W[n, o, d]
+};
+
+template <Real T>
+class BlockwiseBackward {
+ public:
+  /// W is read here and not again. `rows` are those of all chunks.
+  BlockwiseBackward(const Array<T>& W, int64_t rows, bool wants_dW)
+      : width_(W.dim(0) * W.dim(1)), by_output_({W.dim(1), width_}) {
+    const int64_t b = W.dim(1);
+    T* to = by_output_.edit();
+    for (int64_t row = 0; row < width_; ++row) {  // row n b + o of W, which goes to columns n b ... of row o
+      const int64_t o = row % b, first = row - o;
+      std::copy_n(W.data() + row * b, b, to + o * width_ + first);
+    }
+    if (wants_dW) dW_ = PartSums<T>(rows, {b, W.dim(0), b});
+  }
+
+  /// dx, or added to it: dy, dx (rows, n b).
+  void dx(Store store, int64_t rows, const T* dy, T* dx) const {
+    row_kernels<T>().blockwise({rows, width_, by_output_.dim(0), dy, by_output_.data(), dx, store});
+  }
+
+  /// Adds the rows from `row` on to dW, if that is wanted.
+  void add_dW(int64_t row, int64_t rows, const T* dy, const T* x) const {
+    if (!dW_.wanted()) return;
+    row_kernels<T>().blockwise_dw({rows, width_, by_output_.dim(0), x, dy, dW_.of(row)});
+  }
+  /// The sum over the first axis is dW as (d, n, o).
+  const Array<T>& dW_sums() const { return dW_.sums(); }
+
+ private:
+  int64_t width_;
+  Array<T> by_output_;  // number (o, n b + d) is W[n, o, d]
+  PartSums<T> dW_;
+};
+
+}  // namespace orthoread
