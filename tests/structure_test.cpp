@@ -93,6 +93,30 @@ TEST_CASE("structure: who includes whom") {
   }
 }
 
+TEST_CASE("structure: who includes whom inside ops") {
+  // A sub-folder includes core and itself, and beside them what stands here. The families of ops above include them
+  // all.
+  const std::map<std::string, std::vector<std::string>> more = {
+      {"ops/rows/", {"ops/simd/"}}, {"ops/memory/", {"ops/simd/", "ops/memory_read.h", "ops/instantiate.h"}}};
+  size_t folders = 0;
+  for (const auto& entry : fs::directory_iterator(kRoot / "ops")) {
+    if (!entry.is_directory()) continue;
+    ++folders;
+    const std::string folder = "ops/" + entry.path().filename().string() + "/";
+    std::vector<std::string> may_include = {"core/", folder};
+    if (more.contains(folder)) may_include.insert(may_include.end(), more.at(folder).begin(), more.at(folder).end());
+    for (const fs::path& file : sources(folder)) {
+      for (const std::string& include : includes(file)) {
+        const bool ours = fs::exists(kRoot / include);
+        const bool allowed = std::any_of(may_include.begin(), may_include.end(),
+                                         [&](const std::string& from) { return include.starts_with(from); });
+        CHECK_MESSAGE((!ours || allowed), fmt::format("{} includes {}", file.string(), include));
+      }
+    }
+  }
+  CHECK(folders >= 4);
+}
+
 TEST_CASE("structure: outside libraries have their place") {
   const std::map<std::string, std::set<std::string>> places = {
       {"fmt/", {"core", "apps"}},      {"cblas", {"ops/gemm.cpp", "apps/probe/spectrum.cpp"}},
