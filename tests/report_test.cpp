@@ -150,6 +150,13 @@ bool write_published_runs(const std::string& folder) {
   return true;
 }
 
+/// How far down in an SVG of gnuplot's a text stands.
+double height_of(const std::string& svg, const std::string& text) {
+  const size_t at = svg.rfind("translate(", svg.find("<text>" + text + "</text>"));
+  REQUIRE_MESSAGE(at < svg.size(), text);
+  return std::stod(svg.substr(svg.find(',', at) + 1));
+}
+
 const std::vector<const char*> kRatio = {"ratio", "low", "high"};
 const std::vector<const char*> kPairRatio = {"hazard_ratio", "hazard_low", "hazard_high"};
 
@@ -328,6 +335,11 @@ TEST_CASE("report: no run done, one run, a single read") {
 
   write_run(folder / "runs/b", settings_of("ns5", 2), accuracies(0));
   CHECK(compare({folder / "runs/a", folder / "runs/b"})["cells"][0]["runs"] == 2);
+
+  write_run(folder / "runs/c", settings_of("raw", 2), accuracies(0));
+  CHECK(run_shell(command).exit_code == 0);
+  const std::string svg = read_file(folder / "out/plots/solved.svg");
+  CHECK(height_of(svg, "ns5") - height_of(svg, "raw") >= 14);  // the size of the letters
 }
 
 TEST_CASE("report: a run that is there twice") {

@@ -113,7 +113,7 @@ void add_solved(Album& album, const Grouping& grouping, const std::vector<Group>
         curves.empty() ? "plot " : ", ", level, style.dashes, style.color, style.color);
   }
   script += fmt::format("set yrange [{}:0.3]\nset ytics ({})\n{}", row + 0.7, ticks, curves);
-  constexpr int kRow = 24, kAround = 64;
+  constexpr int kRow = 26, kAround = 96;
   album.add({"solved", "", "Solved runs",
              "Share of the runs that are solved at the end (dot) with Wilson's 95 % interval (line)." + caption, ""},
             script, kAround + kRow * row);
