@@ -23,8 +23,7 @@ class Array {  // T is a Real, or int64_t for tokens
   explicit Array(const Shape& shape) : Array(filled(shape, T())) {}
   /// The given values in row-major order.
   Array(const Shape& shape, const std::vector<T>& values) : Array(uninitialized(shape)) {
-    check_shape(static_cast<int64_t>(values.size()) == size_, "array: {} values do not fill shape {}", values.size(),
-                shape_);
+    check_shape(std::ssize(values) == size_, "array: {} values do not fill shape {}", values.size(), shape_);
     std::copy(values.begin(), values.end(), buffer_.get());
   }
   static Array filled(const Shape& shape, T value) {

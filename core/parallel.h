@@ -14,8 +14,7 @@ int threads();
 void set_threads(int n);
 
 /// Calls body(begin, end) for each chunk [0, grain), [grain, 2 grain), … of [0, n), on several threads, and returns
-/// when all are done. Inside another parallel_for it runs on the calling thread. The first exception is thrown again
-/// here.
+/// when all are done. Inside another parallel_for it runs on the calling thread. An exception is thrown again here.
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& body);
 
 }  // namespace orthoread

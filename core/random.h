@@ -26,8 +26,7 @@ class RandomStream {
   /// y^2, x sqrt(-2 ln(s) / s) is normal.
   double normal() {
     for (;;) {
-      const double x = 2 * uniform() - 1, y = 2 * uniform() - 1;
-      const double s = x * x + y * y;
+      const double x = 2 * uniform() - 1, y = 2 * uniform() - 1, s = x * x + y * y;
       if (s > 0 && s < 1) return x * std::sqrt(-2 * log_series(s) / s);
     }
   }

@@ -11,13 +11,12 @@ namespace orthoread {
 
 using Shape = std::vector<int64_t>;
 
-/// How many numbers a shape holds; an error if a size is negative or the product overflows.
+/// How many numbers a shape holds; an error if a size is negative, or if their bytes would not fit into 64 bits.
 inline int64_t count(const Shape& shape) {
   int64_t n = 1;
   for (const int64_t size : shape) {
     check_shape(size >= 0, "shape: sizes cannot be negative: {}", shape);
-    const bool overflow = __builtin_mul_overflow(n, size, &n) || n >> 56 != 0;  // bytes must fit into 64 bits, too
-    check_shape(!overflow, "shape: too many numbers: {}", shape);
+    check_shape(!(__builtin_mul_overflow(n, size, &n) || n >> 56 != 0), "shape: too many numbers: {}", shape);
   }
   return n;
 }

@@ -29,6 +29,10 @@ void visit(Node<T>& node, Pending<T>& pending) {
   Want want(node.inputs.size());
   for (size_t i = 0; i < want.size(); ++i) want[i] = node.inputs[i].node != nullptr;
   const Grads<T> grads = node.backward(node.grads, want);
+  if (backward_observer<T>) backward_observer<T>(node, grads);
+  node.spent = true;
+  node.backward = nullptr;
+  if (backward_observer<T>) backward_observer<T>(node, {});
   check(grads.size() == want.size(), "backward of {}: {} gradients for {} inputs", node.op, grads.size(), want.size());
   for (size_t i = 0; i < grads.size(); ++i) {
     if (!want[i] || !grads[i].defined()) continue;
@@ -39,8 +43,6 @@ void visit(Node<T>& node, Pending<T>& pending) {
     accumulate(input->grads[output], grads[i]);
     pending.emplace(input->number, input);
   }
-  node.spent = true;
-  node.backward = nullptr;
   node.inputs.clear();
   node.grads.assign(node.grads.size(), Array<T>());
 }
@@ -55,21 +57,20 @@ Node<T>::~Node() {  // takes the chain of inputs apart with a list of its own in
     pending.pop_back();
     if (edge.node.use_count() != 1) continue;  // a constant, or somebody else still needs it
     for (Edge<T>& input : edge.node->inputs) pending.push_back(std::move(input));
-    edge.node->inputs.clear();
   }
 }
 
 template <Real T>
 Tensor<T> Tensor<T>::leaf(Array<T> value) {
-  const Shape shape = value.shape();
-  return {std::move(value),
-          {std::make_shared<Node<T>>(Node<T>{"leaf", nodes_made++, {}, nullptr, {shape}, Grads<T>(1)}), 0}};
+  auto node = std::make_shared<Node<T>>(Node<T>{"leaf", nodes_made++, {}, nullptr, {value.shape()}, Grads<T>(1)});
+  return {std::move(value), {std::move(node), 0}};
 }
 
 template <Real T>
 Node<T>& Tensor<T>::leaf_node(const char* what) const {
-  const bool leaf = needs_grad() && !edge_.node->backward && !edge_.node->spent;
-  check(leaf, "{}: the tensor is not a leaf; only what Tensor::leaf made has a gradient and can be written", what);
+  check(needs_grad(), "{}: this is a constant; make a parameter with Tensor::leaf", what);
+  const bool leaf = !edge_.node->backward && !edge_.node->spent;
+  check(leaf, "{}: this is a result of {}; only leaves have a gradient and can be written", what, edge_.node->op);
   return *edge_.node;
 }
 
@@ -85,7 +86,6 @@ std::vector<Tensor<T>> record_many(const char* op, std::vector<Array<T>> ys, con
     for (const Array<T>& y : ys) node->shapes.push_back(y.shape());
   }
   std::vector<Tensor<T>> outputs;
-  outputs.reserve(ys.size());
   for (size_t i = 0; i < ys.size(); ++i) outputs.emplace_back(std::move(ys[i]), Edge<T>{node, i});
   return outputs;
 }
@@ -100,9 +100,10 @@ Tensor<T> record(const char* op, Array<T> y, const std::vector<Tensor<T>>& input
 
 template <Real T>
 void backward(const Tensor<T>& y, Array<T> cotangent) {
-  check(y.needs_grad(), "backward: the result depends on no leaf, so there is no gradient to compute");
+  check(y.needs_grad(), "backward: the result depends on no leaf (made by Tensor::leaf, used without NoGrad)");
   if (!cotangent.defined()) {
-    check_shape(y.value().size() == 1, "backward: the loss must be one number, its shape is {}", y.shape());
+    check_shape(y.value().size() == 1, "backward: the loss must be one number, not {}; take its mean or sum",
+                y.shape());
     cotangent = Array<T>::filled(y.shape(), T(1));
   }
   check_shape(cotangent.shape() == y.shape(), "backward: the cotangent must have the result's shape {}, it has {}",

@@ -1,14 +1,12 @@
 // Tensor: an Array and where it came from. This file and tensor.cpp are the whole engine.
 //
 // While a forward pass runs, every op calls record(), which makes a node: the op's name, an edge to each input, and a
-// function that turns the gradient of the output (dy) into the gradients of the inputs. backward() walks that graph
-// once.
+// function from the gradient of the output (dy) to the gradients of the inputs. backward() walks that graph once.
 //
 // The order of the walk. A node is made after its inputs, so its number is larger than theirs, and visiting nodes
 // newest first meets every user of a value before the value itself: when a node's turn comes, its dy is complete. Plain
-// recursion gets this wrong: with b = a + a; c = b + b it would walk through b twice, once for each edge, with half of
-// dy each time (and 2^n times for n such lines); and it overflows the stack on a recurrence of 100,000 tokens. So does
-// a chain of owning pointers when it is destroyed, hence ~Node.
+// recursion would walk every path, 2^n of them for n lines such as b = a + a, and overflow the stack on 100,000 tokens,
+// as would the destruction of so long a chain, hence ~Node. docs/tour/04-backward.md runs this and other wrong engines.
 //
 // A node keeps no values: only what an op's backward function has captured stays alive, until the function has run. It
 // captures Arrays, never Tensors: an edge hidden in a closure would bring the recursive destructor back.
@@ -57,6 +55,11 @@ struct Node {
 
   ~Node();
 };
+
+/// Where it is set, backward shows it each node that it visits on this thread, twice: with the gradients of the inputs
+/// when they are computed, and without when what the node kept is released (`spent`). For pictures and for tests.
+template <Real T>
+inline thread_local std::function<void(const Node<T>& node, const Grads<T>& grads)> backward_observer;
 
 /// While one of these lives, this thread's ops record no history. Looked at in record() alone.
 class NoGrad {

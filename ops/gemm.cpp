@@ -86,8 +86,9 @@ Array<T> matmul(const Array<T>& a, const Array<T>& b, bool transpose_a, bool tra
               b.shape());
   const int64_t m = a.dim(transpose_a ? -1 : -2), k = a.dim(transpose_a ? -2 : -1);
   const int64_t n = b.dim(transpose_b ? -2 : -1), k_of_b = b.dim(transpose_b ? -1 : -2);
-  check_shape(k == k_of_b, "matmul: inner sizes differ, {} and {}: a is {}{}, b is {}{}", k, k_of_b, a.shape(),
-              transpose_a ? " transposed" : "", b.shape(), transpose_b ? " transposed" : "");
+  check_shape(k == k_of_b, "matmul: inner sizes differ, {} and {}: a is {}{}, b is {}{}{}", k, k_of_b, a.shape(),
+              transpose_a ? " transposed" : "", b.shape(), transpose_b ? " transposed" : "",
+              k == n ? "; b the other way round would fit" : "");
   const BroadcastPlan plan("matmul", Shape(a.shape().begin(), a.shape().end() - 2),
                            Shape(b.shape().begin(), b.shape().end() - 2));
   Shape shape = plan.shape();

@@ -1,5 +1,6 @@
 #include "ops/mlstm_composed.h"
 
+#include "ops/advice.h"
 #include "ops/elementwise.h"
 #include "ops/gemm.h"
 #include "ops/instantiate.h"
@@ -18,8 +19,8 @@ MemoryShape memory_shape(const char* op, const Shape& query, const Shape& key, c
                     input_gate[2] > 0 && query[2] > 0 && query[2] % input_gate[2] == 0;
   check_shape(fits,
               "{}: query, key and value must be (B, S, H d), the gates (B, S, H): query is {}, key {}, value {}, input "
-              "gate {}, log forget gate {}",
-              op, query, key, value, input_gate, log_forget);
+              "gate {}, log forget gate {}{}",
+              op, query, key, value, input_gate, log_forget, advice_on_batch_and_time(query, input_gate));
   return {query[0], query[1], input_gate[2], query[2] / input_gate[2]};
 }
 

@@ -1,6 +1,7 @@
 #include "ops/softmax.h"
 
 #include "core/parallel.h"
+#include "ops/advice.h"
 #include "ops/instantiate.h"
 #include "ops/reduce.h"
 #include "ops/rows/table.h"
@@ -19,8 +20,8 @@ void for_each_chunk(int64_t size, int64_t n, Body body) {
 template <Real T>
 void check_targets(const char* op, const Array<T>& logits, const Array<int64_t>& targets) {
   check_shape(logits.rank() >= 1 && Shape(logits.shape().begin(), logits.shape().end() - 1) == targets.shape(),
-              "{}: logits must be (..., V) and targets (...): logits is {}, targets is {}", op, logits.shape(),
-              targets.shape());
+              "{}: logits must be (..., V) and targets (...): logits is {}, targets is {}{}", op, logits.shape(),
+              targets.shape(), advice_on_batch_and_time(logits.shape(), targets.shape()));
   const int64_t vocab = logits.dim(-1);
   for (int64_t i = 0; i < targets.size(); ++i) {
     const int64_t target = targets.data()[i];

@@ -121,7 +121,9 @@ TEST_CASE("gemm: shapes that do not fit") {
         }) == "matmul: inner sizes differ, 3 and 4: a is [4, 3], b is [4, 5]");
   CHECK(thrown([&] {
           matmul(zeros({4, 3}), zeros({4, 5}), true, true);
-        }) == "matmul: inner sizes differ, 4 and 5: a is [4, 3] transposed, b is [4, 5] transposed");
+        }) ==
+        "matmul: inner sizes differ, 4 and 5: a is [4, 3] transposed, b is [4, 5] transposed; b the other way round "
+        "would fit");
   CHECK(thrown([&] {
           matmul(zeros({3}), zeros({3, 5}));
         }) == "matmul: both need at least two axes: a is [3], b is [3, 5]");

@@ -187,6 +187,10 @@ TEST_CASE("mlstm_composed: shapes that do not fit") {
   CHECK(thrown([&] { run(x, MemoryRead::raw()); }) ==
         "mlstm_composed: query, key and value must be (B, S, H d), the gates (B, S, H): query is [1, 2, 12], key "
         "[1, 2, 12], value [1, 2, 12], input gate [1, 2, 5], log forget gate [1, 2, 3]");
+  x[3] = x[4] = Array<double>({2, 1, 3});
+  CHECK(thrown([&] { run(x, MemoryRead::raw()); })
+            .ends_with("log forget gate [2, 1, 3]; batch and time are exchanged in one of them: permute brings axis 1 "
+                       "to the front"));
   for (size_t i = 0; i < x.size(); ++i) {
     Inputs y = random_inputs(1, 2, 3, 4);
     y[i] = Array<double>({1, 3, y[i].dim(2)});

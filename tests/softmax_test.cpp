@@ -130,5 +130,10 @@ TEST_CASE("softmax: targets and shapes that do not fit") {
   CHECK(thrown([&] {
           cross_entropy(logits, Array<int64_t>({3}, {0, 1, 1}));
         }) == "cross_entropy: logits must be (..., V) and targets (...): logits is [4, 3], targets is [3]");
+  CHECK(thrown([] {
+          cross_entropy(constant({1, 2, 3}, Numbers(6)), Array<int64_t>({2, 1}));
+        }) ==
+        "cross_entropy: logits must be (..., V) and targets (...): logits is [1, 2, 3], targets is [2, 1]; batch "
+        "and time are exchanged in one of them: permute brings axis 1 to the front");
   CHECK(thrown([] { log_softmax(constant({}, {1})); }) == "log_softmax: needs at least one axis, the shape is []");
 }

@@ -218,7 +218,8 @@ TEST_CASE("tensor: constants") {
   CHECK(a.grad().item() == 1);
   backward(plus(c, a));  // whose gradient of a constant goes nowhere
   CHECK(a.grad().item() == 2);
-  CHECK(thrown([&] { backward(c); }) == "backward: the result depends on no leaf, so there is no gradient to compute");
+  CHECK(thrown([&] { backward(c); }) ==
+        "backward: the result depends on no leaf (made by Tensor::leaf, used without NoGrad)");
 }
 
 TEST_CASE("tensor: NoGrad records nothing, on its own thread, while it lives") {
@@ -249,21 +250,39 @@ TEST_CASE("tensor: wrong gradients are refused by name and shape") {
   CHECK(thrown([&] { backward(with({Array<double>({3})})); }) ==
         "backward of bad: the gradient of input 0 must have the input's shape [2], it has [3]");
   CHECK(thrown([&] { backward(with({})); }) == "backward of bad: 0 gradients for 1 inputs");
-  CHECK(thrown([&] { backward(a); }) == "backward: the loss must be one number, its shape is [2]");
+  CHECK(thrown([&] { backward(a); }) == "backward: the loss must be one number, not [2]; take its mean or sum");
   CHECK(thrown([&] { backward(a, kOne); }) == "backward: the cotangent must have the result's shape [2], it has []");
 }
 
 TEST_CASE("tensor: what only a leaf can do") {
   const auto a = leaf({}, {1});
   Tensor<double> y = times(a, 2), c = kOne;
-  const auto message = [](const char* what) {
-    return fmt::format("{}: the tensor is not a leaf; only what Tensor::leaf made has a gradient and can be written",
-                       what);
-  };
-  CHECK(thrown([&] { y.grad(); }) == message("grad"));
-  CHECK(thrown([&] { y.edit(); }) == message("edit"));
-  CHECK(thrown([&] { c.grad(); }) == message("grad"));
-  CHECK(thrown([&] { c.set_grad(kOne); }) == message("set_grad"));
+  const std::string constant = ": this is a constant; make a parameter with Tensor::leaf";
+  const std::string result = ": this is a result of times; only leaves have a gradient and can be written";
+  CHECK(thrown([&] { y.grad(); }) == "grad" + result);
+  CHECK(thrown([&] { y.edit(); }) == "edit" + result);
+  CHECK(thrown([&] { c.grad(); }) == "grad" + constant);
+  CHECK(thrown([&] { c.set_grad(kOne); }) == "set_grad" + constant);
   backward(y);
-  CHECK(thrown([&] { y.grad(); }) == message("grad"));
+  CHECK(thrown([&] { y.grad(); }) == "grad" + result);
+}
+
+TEST_CASE("tensor: an observer sees each visit twice, before and after the release") {
+  const auto kept = std::make_shared<int>(0);
+  const auto a = leaf({}, {1});
+  const Tensor<double> twice = times(a, 2);
+  const Tensor<double> y =
+      record<double>("op", kOne, {twice}, [kept](const Array<double>& dy, const Want&) { return Grads<double>{dy}; });
+  std::vector<std::string> seen;
+  backward_observer<double> = [&](const Node<double>& node, const Grads<double>& grads) {
+    seen.push_back(node.spent ? fmt::format("{} keeps {}", node.op, node.backward ? "more" : "nothing")
+                              : fmt::format("{}: {} -> {}, {} users of what it keeps", node.op, node.grads[0].item(),
+                                            grads[0].item(), kept.use_count()));
+  };
+  backward(y, Array<double>({}, {3}));
+  backward_observer<double> = nullptr;
+  CHECK(seen == std::vector<std::string>{"op: 3 -> 3, 2 users of what it keeps", "op keeps nothing",
+                                         "times: 3 -> 6, 1 users of what it keeps", "times keeps nothing"});
+  backward(times(a, 2));
+  CHECK(seen.size() == 4);
 }
