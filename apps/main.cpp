@@ -43,7 +43,9 @@ int run(int argc, char** argv) {
   add_eval_command(program);
   add_sweep_command(program);
   add_probe_command(program);
+  add_explain_command(program);
   add_gradcheck_command(program);
+  add_graph_command(program);
   add_bench_command(program);
   add_report_command(program);
   add_info_command(program);

@@ -47,6 +47,9 @@ class RecallModel {
   /// no history; needs the fused memory.
   Array<T> step(const Array<int64_t>& tokens, RecallState<T>& state) const;
 
+  /// x plus what the block makes of it: (B, S, D) -> (B, S, D).
+  Tensor<T> block(const Tensor<T>& x, const ReadMask& mask = {}, RecallState<T>* state = nullptr) const;
+
   /// What the memory is given for tokens (B, S), to look into it from outside.
   MemoryInputs<T> memory_inputs(const Array<int64_t>& tokens) const;
 
@@ -56,8 +59,6 @@ class RecallModel {
  private:
   /// tokens -> logits, of whole sequences or, with a state, of their next tokens.
   Tensor<T> logits(const Array<int64_t>& tokens, const ReadMask& mask, RecallState<T>* state) const;
-  /// x plus what the block makes of it: (B, S, D) -> (B, S, D).
-  Tensor<T> block(const Tensor<T>& x, const ReadMask& mask, RecallState<T>* state) const;
   /// (B, S) -> (B, S, D).
   Tensor<T> embed(const Array<int64_t>& tokens) const;
   /// The block's two halves (B, S, I) of x (B, S, D), a for the memory and z that gates it.

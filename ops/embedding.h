@@ -5,7 +5,10 @@
 
 namespace orthoread {
 
-/// y = weight[token]: weight (V, D), tokens (...) from 0 to V - 1 -> (..., D).
+/// y = weight[token], tokens from 0 to V - 1.
+/// Shapes: weight (V, D), tokens (...) -> (..., D)
+/// Derivative: dweight[token] = the sum of dy over the places where the token stands; tokens have none.
+/// Use: as the first op of a model of tokens.
 template <Real T>
 Tensor<T> embedding(const Tensor<T>& weight, const Array<int64_t>& tokens);
 

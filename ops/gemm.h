@@ -20,8 +20,11 @@ struct MatrixView {
 template <Real T>
 void gemm(int64_t m, int64_t n, int64_t k, T alpha, MatrixView<T> a, MatrixView<T> b, T beta, T* c, int64_t c_stride);
 
-/// op(a) op(b) over the last two axes, where op transposes if its flag is set; axes before them broadcast as in NumPy.
-/// a: (..., m, k), b: (..., k, n) -> (..., m, n).
+/// The matrix product op(a) op(b) over the last two axes, where op transposes if its flag is set; axes before them
+/// broadcast as in NumPy.
+/// Shapes: a (..., m, k), b (..., k, n) -> (..., m, n)
+/// Derivative: da = dy b^T, db = a^T dy, each summed over the axes along which its operand was repeated.
+/// Use: for products of matrices; for a weight on the last axis of x, linear is faster.
 template <Real T>
 Array<T> matmul(const Array<T>& a, const Array<T>& b, bool transpose_a = false, bool transpose_b = false);
 template <Real T>

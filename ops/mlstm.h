@@ -11,8 +11,11 @@ namespace orthoread {
 /// at the outputs of those that are read. Undefined: all tokens.
 using ReadMask = Array<uint8_t>;
 
-/// Equal to mlstm_composed up to rounding, with the same arguments: query, key, value (B, S, H d), the key already
-/// divided by sqrt(d); input_gate and log_forget (B, S, H) -> (B, S, H d). ops/memory/read.h derives the read.
+/// The memory of an mLSTM as one op: equal to mlstm_composed up to rounding, with the same arguments, the key already
+/// divided by sqrt(d). ops/memory/read.h derives the read.
+/// Shapes: query, key, value (B, S, H d), input_gate, log_forget (B, S, H) -> (B, S, H d)
+/// Derivative: the recurrence run backwards: the gradients of a token's C, n and m go to the token before it.
+/// Use: as the memory of a model. With a mask only the outputs that a loss looks at are read.
 template <Real T>
 Tensor<T> mlstm(const Tensor<T>& query, const Tensor<T>& key, const Tensor<T>& value, const Tensor<T>& input_gate,
                 const Tensor<T>& log_forget, const MemoryRead& read, const ReadMask& mask = {});

@@ -6,6 +6,8 @@
 
 namespace orthoread {
 
+/// The memory of an mLSTM, written with other ops.
+///
 /// Per head and token, with C_0 = 0, n_0 = 0 and m_0 = 0 (raw read: m_0 = -infinity):
 ///   m_t = max(lf_t + m_{t-1}, i_t)      f' = exp(lf_t + m_{t-1} - m_t)      i' = exp(i_t - m_t)
 ///   C_t = f' C_{t-1} + i' k_t v_t^T     n_t = f' n_{t-1} + i' k_t
@@ -13,8 +15,10 @@ namespace orthoread {
 /// (Beck et al., xLSTM, 2024; the orthogonalized read: Tambde, 2026.) m is a stabiliser: it keeps the exponentials in
 /// range.
 ///
-/// query, key, value (B, S, H d), the key already divided by sqrt(d); input_gate and log_forget, the logarithm of the
-/// forget gate, (B, S, H) -> (B, S, H d).
+/// The key is already divided by sqrt(d); log_forget is the logarithm of the forget gate.
+/// Shapes: query, key, value (B, S, H d), input_gate, log_forget (B, S, H) -> (B, S, H d)
+/// Derivative: composed of those of the ops in its loop, m included.
+/// Use: as the definition, for tests and for reading; mlstm computes the same at a fraction of the time.
 template <Real T>
 Tensor<T> mlstm_composed(const Tensor<T>& query, const Tensor<T>& key, const Tensor<T>& value,
                          const Tensor<T>& input_gate, const Tensor<T>& log_forget, const MemoryRead& read);

@@ -16,7 +16,10 @@ constexpr OddPolynomial kCubic = {1.5, -0.5, 0};
 /// Muon's quintic (Jordan et al., 2024): faster, but it ends anywhere between about 0.7 and 1.2.
 constexpr OddPolynomial kMuonQuintic = {3.4445, -4.7750, 2.0315};
 
-/// X / max(|X|_F, eps), then `steps` steps of the polynomial. x (..., m, n) -> the same shape.
+/// X / max(|X|_F, eps), then `steps` steps of the polynomial.
+/// Shapes: x (..., m, n) -> the same
+/// Derivative: composed of those of matmul, mul and add; for the cubic at most 1.5^steps / |X|_F times dy.
+/// Use: to make singular values nearly equal by products alone. To read a memory through it use mlstm.
 template <Real T>
 Tensor<T> newton_schulz(const Tensor<T>& x, int steps, double eps = 1e-6, OddPolynomial step = kCubic);
 

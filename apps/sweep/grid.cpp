@@ -1,12 +1,12 @@
 #include "apps/sweep/grid.h"
 
+#include "apps/spelling.h"
 #include "apps/train/flags.h"
 #include "data/checksum.h"
 #include "data/files.h"
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <set>
 
 namespace orthoread {
@@ -33,35 +33,6 @@ std::map<std::string, FlagKind> grid_keys() {
     if (!kNotOfAGrid.contains(key)) keys[key] = kind;
   }
   return keys;
-}
-
-/// How many letters have to be changed, put in or left out to make b of a (Levenshtein).
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j)
-      diagonal =
-          std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)}));
-  }
-  return row[b.size()];
-}
-
-/// " (did you mean lr?)", if a known word is near.
-template <class Known>
-std::string meant(const std::string& word, const Known& known) {
-  std::string nearest;
-  size_t least = word.size() / 3 + 2;  // of three letters one may be wrong
-  for (const std::string& candidate : known) {
-    const bool begins = word.size() >= 2 && (candidate.starts_with(word) || word.starts_with(candidate));
-    const size_t distance = begins ? 1 : edit_distance(word, candidate);
-    if (distance < least) {
-      least = distance;
-      nearest = candidate;
-    }
-  }
-  return nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
 }
 
 /// Whether a value of this key needs no name beside it: ns5, v80_s512, cosine.

@@ -1,0 +1,111 @@
+#include "apps/exercise/judge.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
+
+namespace orthoread {
+namespace {
+
+/// What the wrong entries have in common, if it can be seen; the first one in any case.
+std::string diagnosis(const InputReport& input) {
+  const std::vector<EntryReport>& entries = input.worst;
+  if (entries.empty()) return "";
+  const EntryReport& first = entries[0];
+  const auto all = [&](auto holds) { return std::all_of(entries.begin(), entries.end(), holds); };
+  const auto near = [](double a, double b) { return std::abs(a - b) <= 1e-9 * std::max(std::abs(a), std::abs(b)); };
+  const double factor = first.dual == 0 ? 0 : first.analytic / first.dual;
+  std::string common;
+  const bool enough = entries.size() > 1;  // to see a pattern
+  if (all([](const EntryReport& e) { return e.analytic == 0 && e.dual != 0; })) {
+    common = ": yours is 0 everywhere";
+  } else if (enough && factor != 0 && !near(factor, 1) &&
+             all([&](const EntryReport& e) { return near(e.analytic, factor * e.dual); })) {
+    common = near(factor, -1) ? ": the sign is the wrong way round"
+                              : fmt::format(": yours is {:.4g} times as large", factor);
+  }
+  return fmt::format("the gradient of {} is wrong{}; at {} yours is {:.6g}, and it should be {:.6g}", input.name,
+                     common, first.at, first.analytic, first.dual);
+}
+
+/// Of a thread's body, for pthread_create.
+void* call(void* body) {
+  (*static_cast<const std::function<void()>*>(body))();
+  return nullptr;
+}
+
+}  // namespace
+
+void Judge::wrong(const std::string& what, const std::string& advice) {
+  right_ = false;
+  lines_.push_back("wrong  " + what);
+  if (std::exchange(last_advice_, advice) != advice) lines_.push_back("       " + advice);
+}
+
+void Judge::gradient(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
+                     const std::string& advice) {
+  const GradientReport report = gradient_report(name, inputs, f);
+  if (report.passed()) {
+    for (const InputReport& input : report.inputs)
+      lines_.push_back(
+          fmt::format("right  the gradient of {} {}, by dual numbers and by differences", input.name, input.shape));
+    return;
+  }
+  std::string what;
+  for (const InputReport& input : report.inputs) {
+    constexpr double kWrong = 1e-9;
+    if (what.empty() && input.dual_most > kWrong) what = diagnosis(input);
+  }
+  if (what.empty() && !report.failures.empty()) what = report.failures[0];
+  wrong(what, advice);
+}
+
+void Judge::equal(const std::string& what, const Array<double>& yours, const Array<double>& right,
+                  const std::string& advice) {
+  if (yours.shape() != right.shape()) {
+    wrong(fmt::format("{}: yours has the shape {}, and it should be {}", what, yours.shape(), right.shape()), advice);
+  } else if (!(relative_error(yours, right) <= 1e-9)) {
+    int64_t at = 0;
+    while (std::abs(yours.data()[at] - right.data()[at]) <= 1e-9 * std::abs(right.data()[at])) ++at;
+    wrong(fmt::format("{}: yours is {:.6g}, and it should be {:.6g}", what, yours.data()[at], right.data()[at]),
+          advice);
+  } else {
+    lines_.push_back("right  " + what);
+  }
+}
+
+void Judge::survives(const std::string& what, const std::function<void()>& body, const std::string& advice) {
+  const pid_t child = fork();
+  check(child >= 0, "judge: cannot start a process");
+  if (child == 0) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1 << 17);
+    pthread_t thread{};
+    pthread_create(&thread, &attributes, call, const_cast<std::function<void()>*>(&body));
+    pthread_join(thread, nullptr);
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) {
+    const bool stack = WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS;
+    wrong(what + (stack ? ": it crashed, as a program does whose stack is full" : ": it crashed"), advice);
+  } else if (WEXITSTATUS(status) != 0) {
+    wrong(what + ": it ended with an error", advice);
+  } else {
+    lines_.push_back("right  " + what);
+  }
+}
+
+int Judge::verdict() const {
+  for (const std::string& line : lines_) fmt::print("{}\n", line);
+  fmt::print("{}\n", right_ ? "\nSolved." : "\nNot yet.");
+  return right_ ? 0 : 1;
+}
+
+}  // namespace orthoread

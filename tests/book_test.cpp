@@ -1,0 +1,48 @@
+// ./dev book: one page whose links all lead somewhere in it.
+#include "data/files.h"
+#include "tests/program.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+using namespace orthoread;
+
+namespace {
+
+/// The values of all attributes of this name.
+std::vector<std::string> attributes(const std::string& page, const std::string& name) {
+  std::vector<std::string> found;
+  const std::string start = " " + name + "=\"";
+  for (size_t at = page.find(start); at != page.npos; at = page.find(start, at + 1)) {
+    const size_t begin = at + start.size();
+    found.push_back(page.substr(begin, page.find('"', begin) - begin));
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("book: all pages in one, without a link that leads nowhere or into the network") {
+  if (run_shell("command -v pandoc").exit_code != 0) {
+    MESSAGE("skipped: pandoc is not installed");
+    return;
+  }
+  const TemporaryFolder folder;
+  const ProgramResult result =
+      run_shell(fmt::format("cd '{}' && DEV_BOOK_FOLDER='{}' ./dev book", ORTHOREAD_SOURCE_DIR, folder.path()));
+  CHECK_MESSAGE(result.exit_code == 0, result.err);
+  const std::string page = read_file(folder / "orthoread.html");
+  std::set<std::string> ids;
+  for (const std::string& id : attributes(page, "id")) ids.insert(id);
+  size_t links = 0;
+  for (const std::string& link : attributes(page, "href")) {
+    if (link.starts_with("http")) continue;  // to read further
+    CHECK_MESSAGE((link.starts_with("#") && ids.contains(link.substr(1))), link);
+    ++links;
+  }
+  CHECK(links > 100);
+  for (const std::string& source : attributes(page, "src")) CHECK(source.starts_with("data:"));
+  for (const char* part : {"Stop 12: AdamW", "id=\"core-tensor.cpp\"", "id=\"teaching.md\"", "<nav id=\"TOC\""})
+    CHECK_MESSAGE(contains(page, part), part);
+}

@@ -1,0 +1,102 @@
+// The exercises: each hole fails with the message that docs/exercises.md shows, each solution passes.
+#include "data/files.h"
+#include "tests/program.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+using namespace orthoread;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kRoot = ORTHOREAD_SOURCE_DIR, kPrograms = fs::path(ORTHOREAD_BUILD_DIR) / "exercises";
+
+std::vector<std::string> names() {
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator(kPrograms))
+    if (entry.path().extension() == ".cpp") found.push_back(entry.path().stem());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// `./dev exercise …`, with the reader's files in this folder.
+ProgramResult dev(const TemporaryFolder& mine, const std::string& words) {
+  return run_shell(fmt::format("cd '{}' && DEV_BUILD_FOLDER='{}' DEV_EXERCISES_FOLDER='{}' ./dev exercise {}",
+                               kRoot.string(), ORTHOREAD_BUILD_DIR, mine.path(), words));
+}
+
+}  // namespace
+
+TEST_CASE("exercise: ten, whose holes fail with their message and whose solutions pass") {
+  const std::string page = read_file(kRoot / "docs/exercises.md");
+  CHECK(names().size() == 10);
+  for (const std::string& name : names()) {
+    CAPTURE(name);
+    const ProgramResult hole = run_shell(fmt::format("'{}/hole_{}'", kPrograms.string(), name));
+    CHECK(hole.exit_code == 1);
+    CHECK(hole.out.ends_with("\nNot yet.\n"));
+    CHECK_MESSAGE(contains(page, "```text\n" + hole.out + "```\n"), hole.out);
+    const ProgramResult solved = run_shell(fmt::format("'{}/solved_{}'", kPrograms.string(), name));
+    CHECK(solved.exit_code == 0);
+    CHECK(solved.out.ends_with("\nSolved.\n"));
+    CHECK(!contains(solved.out, "wrong"));
+    const std::string hints = read_file(kRoot / "apps/exercise/hints" / (name + ".txt"));
+    CHECK(std::count(hints.begin(), hints.end(), '\n') == 3);
+  }
+}
+
+TEST_CASE("exercise: from a hole to the solution, as a reader goes") {
+  const TemporaryFolder mine;
+  CHECK(contains(dev(mine, "").out, "9: the gradient of a rank-one write.\n"));
+  const ProgramResult begun = dev(mine, "1");
+  CHECK(begun.exit_code == 1);
+  CHECK(contains(begun.out, "wrong  the gradient of a is wrong"));
+  CHECK(contains(dev(mine, "1 hint").out, "Hold b still"));
+  CHECK(contains(dev(mine, "1 hint 3").out, "mul(dy, b) and mul(dy, a)"));
+  const std::string solution = dev(mine, "1 solution").out, path = mine / "01_product.cpp";
+  std::string text = read_file(path);
+  const std::string hole = "return {dy, dy};";
+  REQUIRE(text.find(hole) != text.npos);
+  write_file_atomically(path, text.replace(text.find(hole), hole.size(), solution));
+  const ProgramResult solved = dev(mine, "1");
+  CHECK(solved.exit_code == 0);
+  CHECK(solved.out.ends_with("\nSolved.\n"));
+  write_file_atomically(path, text + "nonsense");
+  const ProgramResult broken = dev(mine, "1");
+  CHECK(broken.exit_code == 1);
+  CHECK(contains(broken.err + broken.out, "01_product.cpp does not compile yet"));
+}
+
+TEST_CASE("exercise: shape puzzles") {
+  const TemporaryFolder mine;
+  const std::string program = (kPrograms / "shape_puzzles").string();
+  const auto judged = [&](const std::string& text) {
+    write_file_atomically(mine / "shapes.txt", text);
+    return run_shell(program + " '" + (mine / "shapes.txt") + "'");
+  };
+  const ProgramResult open = judged(read_file(kRoot / "apps/exercise/shapes.txt"));
+  CHECK(open.exit_code == 1);
+  CHECK(contains(open.out, "8: not answered yet\n\n0 of 8 right.\n"));
+  const std::string right = read_file(kRoot / "apps/exercise/solutions/shapes.txt");
+  CHECK(judged(right).exit_code == 0);
+  CHECK(contains(judged(right).out, "8 of 8 right.\n"));
+  const auto with = [&](const std::string& answer) {
+    const std::string first = "permute(x, 1, 0) @ dy";
+    return judged(std::string(right).replace(right.find(first), first.size(), answer));
+  };
+  CHECK(with("permute(x, 1, 0) @ dy").exit_code == 0);
+  CHECK(with("permute(dy, 1, 0) @ x").out.starts_with("1: dw must have w's shape [3, 4], and this has [4, 3]\n"));
+  CHECK(with("2 * permute(x, 1, 0) @ dy").out.starts_with("1: the shape fits, but the numbers are wrong\n"));
+  CHECK(with("dy @ x").out.starts_with("1: matmul: inner sizes differ"));
+  CHECK(with("z").out.starts_with("1: there is no 'z' in this puzzle\n"));
+}
+
+TEST_CASE("exercise: one that there is not") {
+  const TemporaryFolder mine;
+  CHECK(dev(mine, "11").exit_code == 2);
+  CHECK(dev(mine, "11").err == "dev: there are the exercises 1 to 10, and shapes, not '11'\n");
+  CHECK(dev(mine, "2 hint 4").err == "dev: exercise 2 has the hints 1, 2 and 3\n");
+}
