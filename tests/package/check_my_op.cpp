@@ -1,5 +1,5 @@
-#include "ops/gradcheck/gradient_check.h"
 #include "ops/elementwise.h"
+#include "ops/gradcheck/gradient_check.h"
 
 int main() {
   const auto swish = [](const auto& x) { return x[0] * sigmoid(x[1] * x[0]); };
