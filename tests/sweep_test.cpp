@@ -404,12 +404,15 @@ TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C leaves that as it 
     return;
   }
   const std::string session = "stty cols 80 rows 24; stty -g; " ORTHOREAD_PROGRAM " sweep " + files.arguments() +
-                              " --jobs 2; echo code $?; stty -g";
-  // Once both runs are on their way it is looked at for a second, and Ctrl-C typed.
+                              " --jobs 2; echo code $?; stty -g; touch " + files.out + "/session_ended";
+  // Once both runs are on their way it is looked at for a second, and Ctrl-C typed. The keyboard stays open until the
+  // session has ended: script closes the terminal when its input ends.
   const ProgramResult result =
       run_shell("(for i in $(seq 300); do [ $(cat " + files.out +
                 "/runs/*/metrics.jsonl 2> /dev/null | wc -l) -gt 100 ] && break; "
-                "sleep 0.1; done; sleep 1; printf '\\003'; sleep 1) | TERM=xterm NO_COLOR=1 script -qfc '" +
+                "sleep 0.1; done; sleep 1; printf '\\003'; "
+                "for i in $(seq 300); do [ -e " +
+                files.out + "/session_ended ] && break; sleep 0.1; done) | TERM=xterm NO_COLOR=1 script -qfc '" +
                 session + "' /dev/null");
   std::string drawn;
   const std::string screen = screen_after(result.out, drawn);

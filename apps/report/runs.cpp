@@ -160,7 +160,7 @@ bool agree(const Run& a, const Run& b) {
 /// that is known.
 std::string run_key(const Json& named_settings) {
   nlohmann::json key = named_settings;
-  if (key.contains("init_sha256") && key["init_sha256"] != "") key.erase("init");
+  if (key.contains("init_sha256") && key["init_sha256"] != nlohmann::json("")) key.erase("init");
   return key.dump();
 }
 
