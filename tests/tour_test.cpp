@@ -73,14 +73,23 @@ TEST_CASE("tour: every command on the pages gives what the page says") {
     const std::string text = read_file(page);
     const bool overview = page.filename() == "README.md";
     const std::string stop = overview ? "1" : std::to_string(std::stoi(page.filename().string()));
-    REQUIRE(blocks(text, "sh") == std::vector<std::string>{"./dev tour " + stop + "\n"});
+    const std::vector<std::string> shown = blocks(text, "sh");
+    REQUIRE(!shown.empty());
+    REQUIRE(shown[0] == "./dev tour " + stop + "\n");
+    for (size_t i = 1; i < shown.size(); ++i) {  // of the program, which is in the path here
+      const TemporaryFolder folder;
+      REQUIRE(shown[i].starts_with("build/orthoread "));
+      CHECK(run_shell("cd '" + folder.path() + "' && " + shown[i].substr(shown[i].find('/') + 1)).exit_code == 0);
+      CHECK(!fs::is_empty(folder.path()));
+      ++commands;
+    }
     const ProgramResult result = run_shell(
         fmt::format("cd '{}' && DEV_BUILD_FOLDER='{}' ./dev tour {}", kRoot.string(), ORTHOREAD_BUILD_DIR, stop));
     CHECK(result.exit_code == 0);
     if (!overview) CHECK_MESSAGE(result.out == joined(blocks(text, "text")), (result.out + result.err));
     ++commands;
   }
-  CHECK(commands == 13);
+  CHECK(commands == 14);
 }
 
 TEST_CASE("tour: a stop that there is not") {
