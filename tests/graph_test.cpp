@@ -207,6 +207,14 @@ TEST_CASE("graph: what is refused") {
   check_refused("orthoread graph model --shape x=2 --out a.dot", 2, "--shape: goes with an expression");
   check_refused("orthoread graph 'x * x' --shape x=2,,3 --out a.dot", 2, "such as x=2,3, are allowed, not 'x=2,,3'");
   check_refused("orthoread graph '1 + 2' --out a.dot", 2, "graph: the result depends on no leaf");
+  check_refused("orthoread graph modle --out a.dot", 2,
+                "graph: there is no target 'modle' (did you mean model?); layer, model, diamond, mlp, recurrence and "
+                "expressions are allowed");
+  for (const char* end : {"dot", "html", "svg", "png"}) {
+    if ((end[0] == 's' || end[0] == 'p') && run_shell("command -v dot").exit_code != 0) continue;
+    check_refused(fmt::format("orthoread graph 'x * x' --out /nowhere/g.{}", end), 2,
+                  fmt::format("cannot write /nowhere/g.{}: No such file or directory", end));
+  }
   check_refused("orthoread graph model --tokens 0 --out a.dot", 2, "--tokens: 1 to 256 are allowed, not 0");
   const TemporaryFolder folder;  // without Graphviz in the path
   check_refused("PATH=/nowhere; orthoread graph 'x * x' --out '" + (folder / "g.svg") + "'", 2,

@@ -3,8 +3,11 @@
 #include "apps/graph/expression.h"
 #include "apps/graph/picture.h"
 #include "apps/options.h"
+#include "apps/spelling.h"
 #include "models/recall_model.h"
 #include "ops/softmax.h"
+
+#include <cctype>
 
 namespace orthoread {
 namespace {
@@ -29,6 +32,17 @@ struct Recorded {
   Tensor<double> result;
   NamedTensors<double> names;
 };
+
+/// A name alone is no formula: an error if it is not one of the examples.
+void check_name(const std::string& target) {
+  const auto in_a_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+  if (target.empty() || std::isdigit(static_cast<unsigned char>(target[0])) != 0) return;
+  if (!std::all_of(target.begin(), target.end(), in_a_name)) return;
+  std::vector<std::string> known = {"layer", "model"};
+  for (const auto& [name, example] : kExamples) known.push_back(name);
+  check(kExamples.contains(target), "graph: there is no target '{}'{}; {} and expressions are allowed", target,
+        meant(target, known), fmt::join(known, ", "));
+}
 
 /// Numbers that are easy to follow: multiples of 1/10 from 0.1 to 1.9.
 Array<double> readable_numbers(const Shape& shape, RandomStream& random) {
@@ -84,6 +98,7 @@ struct Graph {
       check(shapes.empty(), "--shape: goes with an expression; {} has its own shapes", target);
       return record_model();
     }
+    check_name(target);
     const auto example = kExamples.find(target);
     const Expression expression(example == kExamples.end() ? target : example->second.expression);
     std::map<std::string, Shape> given = given_shapes();

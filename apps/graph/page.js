@@ -5,7 +5,7 @@ let step = 0;
 
 function amount(gradient) {
   return gradient.numbers ? (/[ |]/.test(gradient.numbers) ? `(${gradient.numbers})` : gradient.numbers)
-                          : `norm ${gradient.norm.toPrecision(3)}`;
+                          : `norm ${Number(gradient.norm.toPrecision(3))}`;
 }
 
 function title(i) {
@@ -26,9 +26,12 @@ function state(steps) {
   return {arrived, visited, released};
 }
 
+// Numbers are written as a sum. Norms do not add up, so of larger arrays only the sum's own norm is given.
 function sum(terms, total) {
+  if (terms.length === 1) return amount(terms[0]);
+  if (!terms.every(term => term.numbers)) return total ? `${amount(total)}, sum of ${terms.length}` : `${terms.length} so far`;
   const text = terms.map(amount).join(' + ');
-  return terms.length > 1 && total ? `${text} = ${amount(total)}` : text;
+  return total ? `${text} = ${amount(total)}` : text;
 }
 
 // A leaf's gradient is complete once nobody is left who could send more.
@@ -45,8 +48,11 @@ function gradientOf(i, now) {
 }
 
 function sentence(now) {
-  if (step === 0)
-    return `Start. ${title(graph.result)} is the result; its gradient: ${amount(graph.seed)}. Nothing else has one yet.`;
+  if (step === 0) {
+    const seed = graph.seed.numbers === '1' ? amount(graph.seed)
+                                            : `all ones, for the sum of its numbers is what is derived (${amount(graph.seed)})`;
+    return `Start. ${title(graph.result)} is the result; its gradient: ${seed}. Nothing else has one yet.`;
+  }
   const visit = graph.visits[step - 1], node = graph.nodes[visit.node];
   const sends = visit.sent.map(s => `${amount(s.gradient)} to ${title(s.node)}`);
   let text = `Visit ${step} of ${last}: ${title(visit.node)}${node.name ? ` (${node.op})` : ''}. Its gradient: ${gradientOf(visit.node, now)}. `;

@@ -22,7 +22,7 @@ std::string title(const TraceNode& node) {
 
 /// What of a text fits into a box: of a title the end, which says more than the beginning.
 std::string ending_of(const std::string& title) {
-  constexpr size_t kFits = 21;
+  constexpr size_t kFits = 18;
   return title.size() <= kFits ? title : "…" + title.substr(title.size() - kFits + 1);
 }
 std::string beginning_of(const std::string& text) {
@@ -152,8 +152,10 @@ std::string svg(const Trace& trace, const Layout& layout) {
     out += fmt::format("<path id=\"e{}\" class=\"edge\" d=\"{}\"/>\n", k, curve(path));
     const int64_t times = times_used(trace, layout.edges[k]);
     if (times < 2) continue;
-    out += fmt::format("<text class=\"times\" x=\"{:.1f}\" y=\"{:.1f}\">{} times</text>\n",
-                       (path[0].x + path[1].x) / 2 + 7, (path[0].y + path[1].y) / 2 + 4, times);
+    const bool leftwards = path[1].x < path[0].x;
+    out += fmt::format("<text class=\"times\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{} times</text>\n",
+                       (path[0].x + path[1].x) / 2 + (leftwards ? -7 : 7), (path[0].y + path[1].y) / 2 + 4,
+                       leftwards ? "end" : "start", times);
   }
   for (size_t i = 0; i < trace.nodes.size(); ++i) {
     const TraceNode& node = trace.nodes[i];
@@ -198,14 +200,15 @@ std::string table(const Trace& trace) {
 
 void run_graphviz(const std::string& path, const std::string& kind, const std::string& dot) {
   namespace fs = std::filesystem;
-  const std::string stem = path + ".graphviz";
-  struct Files {
-    std::string stem;
-    ~Files() {
+  struct Folder {  // elsewhere, so that what cannot be written is the file that was asked for
+    std::string path = fs::temp_directory_path() / "orthoread-graph-XXXXXX";
+    Folder() { check(mkdtemp(path.data()) != nullptr, "graph: cannot make the folder {}", path); }
+    ~Folder() {
       std::error_code ignored;
-      for (const char* end : {".dot", ".out", ".log"}) fs::remove(stem + end, ignored);
+      fs::remove_all(path, ignored);
     }
-  } const files{stem};
+  } const folder;
+  const std::string stem = folder.path + "/graph";
   write_file_atomically(stem + ".dot", dot);
   std::string quoted = "'";
   for (const char c : stem) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);

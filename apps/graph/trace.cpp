@@ -39,7 +39,7 @@ GradientView view(const Array<T>& x) {
   GradientView seen{std::sqrt(squares), ""};
   for (int64_t i = 0; i < x.size() && x.size() <= kFew; ++i) {
     const bool new_row = x.rank() > 1 && i > 0 && i % x.dim(-1) == 0;
-    seen.numbers += fmt::format("{}{:.3g}", i == 0 ? "" : new_row ? " | " : " ", value_of(x.data()[i]));
+    seen.numbers += fmt::format("{}{:.3g}", i == 0 ? "" : new_row ? " | " : " ", value_of(x.data()[i]) + 0.0);  // no -0
   }
   return seen;
 }
