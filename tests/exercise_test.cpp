@@ -70,6 +70,24 @@ TEST_CASE("exercise: from a hole to the solution, as a reader goes") {
   CHECK(contains(broken.err + broken.out, "01_product.cpp does not compile yet"));
 }
 
+TEST_CASE("exercise: what crashes, and what only looks right, is rejected in words") {
+  const TemporaryFolder mine;
+  const auto judged = [&](const std::string& number, const std::string& name, const std::string& filling) {
+    if (!fs::exists(mine / name)) dev(mine, number);
+    std::string text = read_file(mine / name);
+    const size_t begin = text.find('\n', text.find("// >>> your turn")) + 1;
+    write_file_atomically(mine / name, text.replace(begin, text.find("// <<<") - begin, filling));
+    return dev(mine, number);
+  };
+  const ProgramResult crash = judged("6", "06_accumulation.cpp", "to.edit()[0] += from.data()[0];\n");
+  CHECK(crash.exit_code == 1);
+  CHECK_MESSAGE(contains(crash.out, "wrong  your program: it crashed\n"), crash.out);
+  CHECK(crash.out.ends_with("\nNot yet.\n"));
+  const ProgramResult leak = judged("7", "07_destructor.cpp", "new std::vector<Edge<T>>(std::move(inputs));\n");
+  CHECK(leak.exit_code == 1);
+  CHECK_MESSAGE(contains(leak.out, "wrong  with the last tensor of a chain its leaf goes, too: no\n"), leak.out);
+}
+
 TEST_CASE("exercise: shape puzzles") {
   const TemporaryFolder mine;
   const std::string program = (kPrograms / "shape_puzzles").string();

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <exception>
 #include <utility>
 
 namespace orthoread {
@@ -32,18 +34,72 @@ std::string diagnosis(const InputReport& input) {
                      common, first.at, first.analytic, first.dual);
 }
 
-/// Of a thread's body, for pthread_create.
-void* call(void* body) {
-  (*static_cast<const std::function<void()>*>(body))();
+constexpr unsigned kSeconds = 30, kSecondsOfPart = 5;  // that a program may take; a right one takes one
+
+void say(const std::string& line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);  // before the next thing is tried, which may crash
+}
+
+/// How a process ended that was to end by itself.
+std::string end_of(int status, unsigned seconds) {
+  switch (WTERMSIG(status)) {
+    case SIGALRM:
+      return fmt::format("it had not come to an end after {} seconds", seconds);
+    case SIGSEGV:
+    case SIGBUS:
+      return "it crashed";
+    default:
+      return fmt::format("it ended by signal {}", WTERMSIG(status));
+  }
+}
+
+/// For what nobody catches: a shape that does not fit, for example.
+[[noreturn]] void say_what_was_thrown() {
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    say(fmt::format("wrong  {}\n\nNot yet.", error.what()));
+  }
+  std::_Exit(1);
+}
+
+/// Of a thread, for pthread_create.
+struct Task {
+  const std::function<bool()>& body;
+  bool right = false;
+};
+void* perform(void* task) {
+  auto* one = static_cast<Task*>(task);
+  one->right = one->body();
   return nullptr;
 }
 
 }  // namespace
 
+Judge::Judge() {
+  const pid_t child = fork();
+  check(child >= 0, "judge: cannot start a process");
+  if (child == 0) {
+    std::set_terminate(say_what_was_thrown);
+    alarm(kSeconds);
+    return;
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status)) std::_Exit(WEXITSTATUS(status));
+  say("wrong  your program: " + end_of(status, kSeconds));
+  say(WTERMSIG(status) == SIGALRM ? "       Does each loop come closer to its end?"
+                                  : "       An index outside its array? Something used that is not there yet "
+                                    "(defined() is false, a pointer is null)?");
+  say("\nNot yet.");
+  std::_Exit(1);
+}
+
 void Judge::wrong(const std::string& what, const std::string& advice) {
   right_ = false;
-  lines_.push_back("wrong  " + what);
-  if (std::exchange(last_advice_, advice) != advice) lines_.push_back("       " + advice);
+  say("wrong  " + what);
+  if (std::exchange(last_advice_, advice) != advice) say("       " + advice);
 }
 
 void Judge::gradient(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
@@ -51,8 +107,7 @@ void Judge::gradient(const std::string& name, const std::vector<Input>& inputs, 
   const GradientReport report = gradient_report(name, inputs, f);
   if (report.passed()) {
     for (const InputReport& input : report.inputs)
-      lines_.push_back(
-          fmt::format("right  the gradient of {} {}, by dual numbers and by differences", input.name, input.shape));
+      say(fmt::format("right  the gradient of {} {}, by dual numbers and by differences", input.name, input.shape));
     return;
   }
   std::string what;
@@ -74,11 +129,11 @@ void Judge::equal(const std::string& what, const Array<double>& yours, const Arr
     wrong(fmt::format("{}: yours is {:.6g}, and it should be {:.6g}", what, yours.data()[at], right.data()[at]),
           advice);
   } else {
-    lines_.push_back("right  " + what);
+    say("right  " + what);
   }
 }
 
-void Judge::survives(const std::string& what, const std::function<void()>& body, const std::string& advice) {
+void Judge::survives(const std::string& what, const std::function<bool()>& body, const std::string& advice) {
   const pid_t child = fork();
   check(child >= 0, "judge: cannot start a process");
   if (child == 0) {
@@ -86,25 +141,25 @@ void Judge::survives(const std::string& what, const std::function<void()>& body,
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 1 << 17);
     pthread_t thread{};
-    pthread_create(&thread, &attributes, call, const_cast<std::function<void()>*>(&body));
+    Task task{body};
+    alarm(kSecondsOfPart);
+    pthread_create(&thread, &attributes, perform, &task);
     pthread_join(thread, nullptr);
-    _exit(0);
+    _exit(task.right ? 0 : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);
   if (WIFSIGNALED(status)) {
-    const bool stack = WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS;
-    wrong(what + (stack ? ": it crashed, as a program does whose stack is full" : ": it crashed"), advice);
+    wrong(fmt::format("{}: {}", what, end_of(status, kSecondsOfPart)), advice);
   } else if (WEXITSTATUS(status) != 0) {
-    wrong(what + ": it ended with an error", advice);
+    wrong(what + ": no", advice);
   } else {
-    lines_.push_back("right  " + what);
+    say("right  " + what);
   }
 }
 
 int Judge::verdict() const {
-  for (const std::string& line : lines_) fmt::print("{}\n", line);
-  fmt::print("{}\n", right_ ? "\nSolved." : "\nNot yet.");
+  say(right_ ? "\nSolved." : "\nNot yet.");
   return right_ ? 0 : 1;
 }
 
