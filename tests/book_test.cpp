@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <set>
 
 using namespace orthoread;
@@ -43,6 +44,17 @@ TEST_CASE("book: all pages in one, without a link that leads nowhere or into the
   }
   CHECK(links > 100);
   for (const std::string& source : attributes(page, "src")) CHECK(source.starts_with("data:"));
+  for (const char* pages : {"/docs", "/docs/tour"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(std::string(ORTHOREAD_SOURCE_DIR) + pages)) {
+      const std::string name = entry.path().filename() == "README.md" ? "tour" : entry.path().filename();
+      if (entry.path().extension() == ".md") CHECK_MESSAGE(ids.contains(name), (name + " is not in the book"));
+    }
+  }
+  // A sentence that ends in "… is below 1." must not begin a list where the line is broken before the 1.
+  for (size_t at = page.find("<ol"); at != page.npos; at = page.find("<ol", at + 1)) {
+    const std::string list = page.substr(at, page.find("</ol>", at) - at);
+    CHECK_MESSAGE(list.find("<li") != list.rfind("<li"), list.substr(0, 200));
+  }
   for (const char* part : {"Stop 12: AdamW", "id=\"core-tensor.cpp\"", "id=\"teaching.md\"", "<nav id=\"TOC\""})
     CHECK_MESSAGE(contains(page, part), part);
 }

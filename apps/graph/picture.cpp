@@ -229,7 +229,7 @@ std::string ending(const std::string& path) { return std::filesystem::path(path)
 std::string to_dot(const Trace& trace, bool backward) {
   std::string out =
       "digraph {\n  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11]\n  edge "
-      "[color=\"#667085\"]\n";
+      "[color=\"#667085\", fontname=\"sans-serif\", fontsize=10]\n";
   std::vector<size_t> order(trace.nodes.size(), 0);
   for (size_t k = trace.visits.size(); k-- > 0;) order[trace.visits[k].node] = k + 1;
   for (size_t i = 0; i < trace.nodes.size(); ++i) {
