@@ -13,6 +13,7 @@ namespace orthoread {
 class Sha256 {
  public:
   Sha256();
+  /// The next bytes.
   void update(std::string_view bytes);
   /// Of all bytes so far, as 64 hex digits.
   std::string hex() const;
@@ -24,6 +25,7 @@ class Sha256 {
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
+/// Of these bytes, as 64 hex digits.
 std::string sha256(std::string_view bytes);
 
 }  // namespace orthoread

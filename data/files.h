@@ -18,12 +18,12 @@ struct StorageError : Error {
 /// The bytes of a regular file. Throws Error "cannot read PATH: reason".
 std::string read_file(const std::string& path);
 
-/// Makes `bytes` the content of the file, all or nothing: they go to a new file in the same folder (PATH.<digits>.tmp),
-/// to the disk, and then over the old file by rename, so that a crash or a full disk leaves the old file as it was. The
-/// new file has the old one's mode and, where that is allowed, owner; a symbolic link stays, and what it leads to is
-/// written. The old file stays under the name `previous` in the same folder, if one is given. On failure the new file
-/// is removed; throws Error (or StorageError) "cannot write PATH: reason". A file-size limit is such a failure if the
-/// program ignores SIGXFSZ.
+/// Makes `bytes` the content of the file, all or nothing: they go to a new file in the same folder (PATH.123.tmp or
+/// another number), to the disk, and then over the old file by rename, so that a crash or a full disk leaves the old
+/// file as it was. The new file has the old one's mode and, where that is allowed, owner; a symbolic link stays, and
+/// what it leads to is written. The old file stays under the name `previous` in the same folder, if one is given. On
+/// failure the new file is removed; throws Error (or StorageError) "cannot write PATH: reason". A file-size limit is
+/// such a failure if the program ignores SIGXFSZ.
 void write_file_atomically(const std::string& path, std::string_view bytes, const std::string& previous = "");
 
 /// rename, and the folder to the disk. Throws as write_file_atomically does.
@@ -42,8 +42,11 @@ class AppendFile {
   AppendFile& operator=(const AppendFile&) = delete;
   ~AppendFile();
 
+  /// Writes behind the end.
   void append(std::string_view bytes);
+  /// Returns when all that was written is on the disk.
   void flush_to_disk();
+  /// Bytes of the file so far.
   int64_t size() const { return size_; }
 
  private:

@@ -12,6 +12,7 @@ inline constexpr const char* kAnotherProcess = "another process is at work";
 /// not the folder, because an exclusive lock on NFS needs a descriptor that is open for writing.
 class FolderLock {
  public:
+  /// Whether to wait for a lock that another process holds.
   enum class Wait { no, yes };
 
   /// Makes the file if it is missing. An Error if another process holds the lock (unless it is to be waited for), if

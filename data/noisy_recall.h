@@ -17,12 +17,13 @@
 
 namespace orthoread {
 
+/// What a sequence looks like; the defaults are the article's smallest setting.
 struct RecallSetting {
-  int64_t vocab_size = 80;
-  int64_t seq_len = 512;
-  int64_t noise_vocab_size = 16;
-  double frac_noise = 0.8;    // the probability that a pair is noise
-  bool single_query = false;  // ask for one value, at the end, instead of for every repeated key
+  int64_t vocab_size = 80;        // tokens that there are, noise included
+  int64_t seq_len = 512;          // tokens of a sequence
+  int64_t noise_vocab_size = 16;  // tokens that are noise
+  double frac_noise = 0.8;        // the probability that a pair is noise
+  bool single_query = false;      // ask for one value, at the end, instead of for every repeated key
 
   /// Tokens of an instance, in inputs and in targets.
   int64_t tokens() const { return single_query ? seq_len : seq_len - 1; }
@@ -48,6 +49,7 @@ constexpr int64_t kIgnoredTarget = -100;
 /// elsewhere.
 enum class Split { kTrain, kEval };
 
+/// Instances, and what is to be predicted at each of their tokens.
 struct RecallBatch {
   Array<int64_t> inputs;   // (instances, tokens)
   Array<int64_t> targets;  // (instances, tokens)
@@ -62,10 +64,12 @@ class NoisyRecall {
   /// The next instances of the stream. The split decides on the targets alone; both draw the same inputs.
   RecallBatch next_batch(int64_t instances, Split split);
 
+  /// What it was made with.
   const RecallSetting& setting() const { return setting_; }
 
   /// Where the stream stands: six integers, NumpyRandom::state().
   Array<int64_t> state() const { return random_.state(); }
+  /// Goes on where state() was taken, between two batches; an error for numbers that no state has.
   void set_state(const Array<int64_t>& state) { random_.set_state(state); }
 
  private:

@@ -14,8 +14,10 @@ namespace orthoread {
 
 __extension__ typedef unsigned __int128 uint128;  // -Wpedantic knows no 128-bit integers
 
+/// The stream of numpy.random.default_rng(seed).
 class NumpyRandom {
  public:
+  /// The stream's beginning.
   explicit NumpyRandom(uint64_t seed);
 
   /// rng.random(): uniform on [0, 1), a multiple of 2^-53.

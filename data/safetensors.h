@@ -27,12 +27,16 @@ class Safetensors {
 
   /// The tensors' names in the order of their data.
   const std::vector<std::string>& names() const { return names_; }
+  /// The file's texts by name.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Where it was read from.
   const std::string& path() const { return path_; }
 
+  /// Whether there is a tensor of this name.
   bool has(const std::string& name) const { return entries_.contains(name); }
   /// "F32", "F64", "I64", or another of the format's types, which get() refuses. An error for an unknown name.
   const std::string& dtype(const std::string& name) const { return find(name).dtype; }
+  /// A tensor's shape; an error for an unknown name.
   const Shape& shape(const std::string& name) const { return find(name).shape; }
 
   /// The numbers of a tensor, T = float, double or int64_t. F32 becomes double exactly, F64 becomes float by rounding;
@@ -66,6 +70,7 @@ class SafetensorsWriter {
   /// T = float, double or int64_t. A name may be used once.
   template <class T>
   void add(const std::string& name, const Array<T>& array);
+  /// A text by name; the last one counts.
   void set_metadata(const std::string& key, const std::string& value) { metadata_[key] = value; }
 
   /// The file's content. 8-byte numbers come before 4-byte ones, so that all are aligned for readers that map the file;

@@ -9,14 +9,14 @@ namespace orthoread {
 
 /// The sizes of a recall model; the defaults are the article's.
 struct RecallModelConfig {
-  int64_t vocab_size = 80;
-  int64_t dim = 94;         // D
-  int64_t heads = 4;        // H
-  double proj_factor = 2;   // I / D, before I is rounded up to a multiple of 64
-  int64_t qkv_block = 4;    // width of a block of the query, key and value projections
-  int64_t conv_kernel = 4;  // tokens that the causal convolution sees
-  MemoryRead read = MemoryRead::ns(5);
-  bool composed_memory = false;  // the memory composed of ops instead of the fused one: slow, for comparison
+  int64_t vocab_size = 80;              // V
+  int64_t dim = 94;                     // D
+  int64_t heads = 4;                    // H
+  double proj_factor = 2;               // I / D, before I is rounded up to a multiple of 64
+  int64_t qkv_block = 4;                // width of a block of the query, key and value projections
+  int64_t conv_kernel = 4;              // tokens that the causal convolution sees
+  MemoryRead read = MemoryRead::ns(5);  // how the memory is read
+  bool composed_memory = false;         // the memory composed of ops instead of the fused one: slow, for comparison
 
   /// I, the width inside the block.
   int64_t inner() const;
@@ -27,8 +27,8 @@ struct RecallModelConfig {
 /// What a batch of sequences leaves behind for its next tokens; empty before the first. Its size does not grow.
 template <Real T>
 struct RecallState {
-  MlstmState<T> memory;
-  Array<T> window;  // (B, K - 1, I), what the convolution still sees
+  MlstmState<T> memory;  // C, n and m of each head
+  Array<T> window;       // (B, K - 1, I), what the convolution still sees
 };
 
 /// Parameters carry the names and shapes of the published checkpoints (xlstm's layer; V vocabulary, D, I, H as above).
@@ -53,7 +53,9 @@ class RecallModel {
   /// What the memory is given for tokens (B, S), to look into it from outside.
   MemoryInputs<T> memory_inputs(const Array<int64_t>& tokens) const;
 
+  /// All parameters under their published names; they point into this model.
   Parameters<T> parameters();
+  /// What it was made with.
   const RecallModelConfig& config() const { return config_; }
 
  private:

@@ -8,8 +8,10 @@ namespace orthoread {
 // On plain arrays: what the ops of the same names compute, without history.
 // ------------------------------------------------------------------------------------------------------
 
+/// a + b.
 template <Real T>
 Array<T> add(const Array<T>& a, const Array<T>& b);
+/// a b, number by number.
 template <Real T>
 Array<T> mul(const Array<T>& a, const Array<T>& b);
 /// c x for a constant c.

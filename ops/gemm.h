@@ -10,9 +10,9 @@ namespace orthoread {
 /// A row-major matrix inside a larger one: `stride` numbers from a row's start to the next row's.
 template <Real T>
 struct MatrixView {
-  const T* data;
-  int64_t stride;
-  bool transpose = false;
+  const T* data;           // its first number
+  int64_t stride;          // from a row's start to the next one's
+  bool transpose = false;  // op(a) is a^T
 };
 
 /// c = alpha op(a) op(b) + beta c on the calling thread; op(a) is (m, k), op(b) is (k, n), c is (m, n). With beta = 0,

@@ -23,7 +23,7 @@ Tensor<T> mlstm(const Tensor<T>& query, const Tensor<T>& key, const Tensor<T>& v
 /// What mlstm takes, by name.
 template <Real T>
 struct MemoryInputs {
-  Tensor<T> query, key, value, input_gate, log_forget;
+  Tensor<T> query, key, value, input_gate, log_forget;  // of the shapes above
 };
 
 /// The memories of a batch between tokens: (B, H) of them, empty before the first token.

@@ -25,8 +25,9 @@ Tensor<T> mlstm_composed(const Tensor<T>& query, const Tensor<T>& key, const Ten
 
 /// The shapes of the memory's inputs, checked.
 struct MemoryShape {
-  int64_t batch, tokens, heads, width;  // width: of a head, d
+  int64_t batch, tokens, heads, width;  // B, S, H and d, the width of a head
 };
+/// Reads them off the shapes; an error that names op and all shapes unless they fit together.
 MemoryShape memory_shape(const char* op, const Shape& query, const Shape& key, const Shape& value,
                          const Shape& input_gate, const Shape& log_forget);
 

@@ -8,7 +8,7 @@ namespace orthoread {
 /// One step X <- a X + b X G + c X G^2 with G = X^T X. With X = U S V^T it maps every singular value s to
 /// a s + b s^3 + c s^5 and leaves U and V as they are.
 struct OddPolynomial {
-  double a, b, c;
+  double a, b, c;  // of s, s^3 and s^5
 };
 
 /// X (3 I - X^T X) / 2: converges to singular values 1 from any in (0, sqrt 3). Used by the article.

@@ -5,11 +5,12 @@
 
 namespace orthoread {
 
+/// What AdamW's formula has besides the learning rate; the defaults are PyTorch's.
 struct AdamWSettings {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0.01;
+  double beta1 = 0.9;          // of m, the running mean of gradients
+  double beta2 = 0.999;        // of v, that of their squares
+  double eps = 1e-8;           // keeps the divisor away from 0
+  double weight_decay = 0.01;  // times the learning rate: the part of a parameter that a step takes away
 };
 
 /// Step t = 1, 2, …, for every parameter p with gradient g:
@@ -20,14 +21,17 @@ struct AdamWSettings {
 template <Real T>
 class AdamW {
  public:
+  /// For these parameters, which must outlive it; both moments begin as 0.
   AdamW(Parameters<T> parameters, AdamWSettings settings);
+  /// One step with the gradients that the parameters have, at the learning rate lr.
   void step(double lr);
 
   /// What a later run needs to continue bit for bit: the steps taken and, parameter by parameter, m and v.
   struct State {
-    int64_t steps = 0;
-    std::vector<Array<T>> first_moments, second_moments;
+    int64_t steps = 0;                                    // t
+    std::vector<Array<T>> first_moments, second_moments;  // m and v
   };
+  /// To be kept in a checkpoint.
   const State& state() const { return state_; }
   /// An error unless the shapes are those of the parameters.
   void restore(State state);

@@ -7,10 +7,12 @@
 
 namespace orthoread {
 
+/// How the learning rate goes from the first step to the last.
 enum class Schedule { cosine, constant };
 
 /// "cosine" or "constant"; an error for any other text.
 Schedule parse_schedule(std::string_view text);
+/// The text that parse_schedule takes.
 std::string name(Schedule schedule);
 
 /// The learning rate of a step, counted from 0, of `steps`. cosine: base (1 + cos(pi step / steps)) / 2, from base to

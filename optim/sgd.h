@@ -5,8 +5,9 @@
 
 namespace orthoread {
 
+/// What SGD's formula has besides the learning rate; the defaults are PyTorch's.
 struct SgdSettings {
-  double momentum = 0;
+  double momentum = 0;      // 0: none is kept
   double weight_decay = 0;  // added to the gradient: an L2 penalty, not AdamW's decoupled decay
 };
 
@@ -15,7 +16,9 @@ struct SgdSettings {
 template <Real T>
 class Sgd {
  public:
+  /// For these parameters, which must outlive it.
   Sgd(Parameters<T> parameters, SgdSettings settings);
+  /// One step with the gradients that the parameters have, at the learning rate lr.
   void step(double lr);
 
  private:

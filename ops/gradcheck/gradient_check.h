@@ -30,16 +30,19 @@ namespace orthoread {
 
 /// An input of a checked function: numbers drawn uniformly from a range, or given ones.
 struct Input {
+  /// Of this shape, uniform on [-2, 2).
   Input(std::initializer_list<int64_t> sizes) : Input(Shape(sizes), -2, 2) {}
+  /// Of this shape, uniform on [low, high).
   Input(Shape sizes, double low_, double high_) : shape(std::move(sizes)), low(low_), high(high_) {}
+  /// These numbers.
   Input(Array<double> numbers, std::string name_ = "")
       : shape(numbers.shape()), given(std::move(numbers)), name(std::move(name_)) {}
 
-  Shape shape;
-  double low = 0, high = 0;
-  Array<double> given = {};
-  std::string name = {};  // "input 0" and so on where it is empty
-  double slack = 1;       // times the errors that are allowed of its gradient
+  Shape shape;               // of the numbers
+  double low = 0, high = 0;  // the range they are drawn from
+  Array<double> given = {};  // or the numbers themselves
+  std::string name = {};     // "input 0" and so on where it is empty
+  double slack = 1;          // times the errors that are allowed of its gradient
 };
 
 /// The ways of checking.
@@ -59,6 +62,7 @@ enum class Way {
   twin,              // a fused function against the composed one
   twin_float32,      // the errors of the two in float
 };
+/// In a few words, for a report.
 const char* name(Way way);
 
 /// Errors that are allowed, and how much is looked at.
@@ -75,16 +79,18 @@ struct GradientLimits {
   std::set<Way> off = {};    // ways that are not gone
 };
 
+/// A function of some tensors that gives some tensors.
 template <Real T>
 using Function = std::function<std::vector<Tensor<T>>(const std::vector<Tensor<T>>& inputs)>;
 
 /// The same function on the three kinds of number, or on double alone if that is all it takes: the ways that need Dual
 /// or float are not gone then. f gives a tensor or a vector of them.
 struct Functions {
-  Function<float> f32;
-  Function<double> f64;
-  Function<Dual> dual;
+  Function<float> f32;   // empty if it is not for float
+  Function<double> f64;  // always there
+  Function<Dual> dual;   // empty if it is not for Dual
 
+  /// Of anything that can be called with a vector of tensors, such as a generic lambda.
   template <class F>
   Functions(F f) : f32(on<float>(f)), f64(on<double>(f)), dual(on<Dual>(f)) {
     static_assert(std::is_invocable_v<F&, const std::vector<Tensor<double>>&>, "a function of double at least");
@@ -110,47 +116,50 @@ struct Functions {
 
 /// One partial derivative: by backward, by Dual, and by differences.
 struct EntryReport {
-  std::string at;  // "[1, 2]"
-  double analytic, dual, difference;
-  double absolute, relative;  // error of backward against Dual
+  std::string at;                     // "[1, 2]"
+  double analytic, dual, difference;  // by backward, by Dual, by differences
+  double absolute, relative;          // error of backward against Dual
 };
 
 /// The gradient of one input, the entries that were compared one by one. Errors are relative to the largest entry, or,
 /// of a gradient that cancels out, to the size of what it cancels from.
 struct InputReport {
-  std::string name;
-  Shape shape;
+  std::string name;                                   // the input's
+  Shape shape;                                        // and its shape
   double largest = 0;                                 // entry of the gradient
   int64_t compared = 0;                               // entries
   double dual_median = 0, dual_most = 0;              // error of backward against Dual
   double difference_median = 0, difference_most = 0;  // against differences
-  std::optional<double> order2 = {}, order4 = {};     // observed of 2- and 4-point differences, median: 2 and 4, unless
-                                                      // only rounding is left to be seen
+  std::optional<double> order2 = {}, order4 = {};     // observed of 2- and 4-point differences: none if all is rounding
   double float32 = 0;                                 // error of float, in those of rounding the inputs
   std::vector<EntryReport> worst = {};                // the three largest errors against Dual
 };
 
 /// One way of checking: the worst error that it found, and what was allowed.
 struct WayReport {
-  Way way;
-  double worst, limit;
+  Way way;              // which
+  double worst, limit;  // the error, and what was allowed
 };
 
+/// All that a check found.
 struct GradientReport {
+  /// What it comes to: a kink is a point without a derivative.
   enum class Verdict { right, kink, wrong };
 
-  std::string name;
-  std::vector<WayReport> ways = {};  // that were gone and measure an error
-  std::vector<InputReport> inputs = {};
+  std::string name;                      // of the function
+  std::vector<WayReport> ways = {};      // that were gone and measure an error
+  std::vector<InputReport> inputs = {};  // one for each
   /// What is wrong, one line each, which names the function, the input, the entry, the gradient that backward computed
   /// (analytic) and what it should be (numeric). None if all is well.
   std::vector<std::string> failures = {};
   /// Entries at a kink, one line each.
   std::vector<std::string> kinks = {};
 
+  /// wrong if anything failed.
   Verdict verdict() const {
     return !failures.empty() ? Verdict::wrong : !kinks.empty() ? Verdict::kink : Verdict::right;
   }
+  /// Whether the gradient is right.
   bool passed() const { return verdict() == Verdict::right; }
 };
 
@@ -170,6 +179,7 @@ GradientReport fused_report(const std::string& name, const std::vector<Input>& i
 
 /// For a person: the verdict, each way's worst error, a table of the inputs with their worst entries.
 std::string to_text(const GradientReport& report);
+/// "right", "kink" or "wrong".
 const char* name(GradientReport::Verdict verdict);
 
 }  // namespace orthoread

@@ -9,6 +9,7 @@
 
 namespace orthoread {
 
+/// The numbers in row-major order.
 template <class T>
 std::vector<T> values(const Array<T>& x) {
   return {x.data(), x.data() + x.size()};
@@ -65,6 +66,7 @@ double relative_error(const Array<T>& actual, const Array<double>& expected, dou
   return worst == 0 ? 0 : worst / most;
 }
 
+/// Equal shapes, and equal numbers to the last bit.
 template <class T>
 bool same_bits(const Array<T>& a, const Array<T>& b) {
   return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), static_cast<size_t>(a.size()) * sizeof(T)) == 0;
