@@ -17,7 +17,8 @@ std::string meant(const std::string& word, const Known& known) {
   size_t least = word.size() / 3 + 2;  // of three letters one may be wrong
   for (const std::string& candidate : known) {
     const bool begins = word.size() >= 2 && (candidate.starts_with(word) || word.starts_with(candidate));
-    const size_t distance = begins ? 1 : edit_distance(word, candidate);
+    const bool within = word.size() >= 4 && candidate.find(word) != candidate.npos;
+    const size_t distance = begins || within ? 1 : edit_distance(word, candidate);
     if (distance < least) {
       least = distance;
       nearest = candidate;

@@ -81,3 +81,20 @@ TEST_CASE("errors: a tensor edited after its use is none, and the gradient is th
   CHECK(values(x.grad()) == Numbers{6, 8});
   CHECK(values(x.value()) == Numbers{100, 4});
 }
+
+TEST_CASE("errors: nothing else is on the page, and what the instructor's page quotes is") {
+  const auto occurrences = [](const std::string& text, const std::string& part) {
+    int n = 0;
+    for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++n;
+    return n;
+  };
+  const std::string root = ORTHOREAD_SOURCE_DIR;
+  CHECK(occurrences(kPage, "```cpp") == occurrences(read_file(root + "/tests/errors_test.cpp"), "\n  SHOWN("));
+  const std::string page = read_file(root + "/docs/teaching.md");
+  int quoted = 0;
+  for (size_t at = page.find(": *"); at != page.npos; at = page.find(": *", at + 1), ++quoted) {
+    const std::string message = page.substr(at + 3, page.find('*', at + 3) - at - 3);
+    CHECK_MESSAGE(kPage.find(message) != kPage.npos, message);
+  }
+  CHECK(quoted == 4);
+}

@@ -87,5 +87,6 @@ TEST_CASE("explain: the list, and a name that there is not") {
   const ProgramResult list = run_shell("orthoread explain");
   CHECK(list.exit_code == 0);
   CHECK(contains(list.out, "softplus           log(1 + exp(x)), without overflow"));
+  check_refused("orthoread explain softmax", 2, "explain: there is no op 'softmax' (did you mean log_softmax?)");
   check_refused("orthoread explain sofplus", 2, "explain: there is no op 'sofplus' (did you mean softplus?)");
 }

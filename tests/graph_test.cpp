@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <set>
+#include <sstream>
 
 using namespace orthoread;
 
@@ -199,6 +200,19 @@ TEST_CASE("graph: the command writes .dot and .html") {
     CHECK(facts["shown"] <= 150);
     CHECK(facts["visits"] > 0);
   }
+}
+
+TEST_CASE("graph: what the instructor draws") {
+  const TemporaryFolder folder;
+  std::istringstream page(read_file(std::string(ORTHOREAD_SOURCE_DIR) + "/docs/teaching.md"));
+  int drawn = 0;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("build/orthoread graph ")) continue;
+    const ProgramResult result = run_shell("cd '" + folder.path() + "' && " + line.substr(line.find('/') + 1));
+    CHECK_MESSAGE(result.exit_code == 0, (line + ": " + result.err));
+    ++drawn;
+  }
+  CHECK(drawn == 3);
 }
 
 TEST_CASE("graph: what is refused") {
