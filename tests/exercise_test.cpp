@@ -110,11 +110,16 @@ TEST_CASE("exercise: shape puzzles") {
   CHECK(with("2 * permute(x, 1, 0) @ dy").out.starts_with("1: the shape fits, but the numbers are wrong\n"));
   CHECK(with("dy @ x").out.starts_with("1: matmul: inner sizes differ"));
   CHECK(with("z").out.starts_with("1: there is no 'z' in this puzzle\n"));
+  CHECK(judged("").exit_code == 2);
+  CHECK(contains(judged("").err, "has 0 puzzles of 8"));
+  CHECK(contains(judged("1: y = x @ w with x=a,3\ndx = x\n").err, "shapes: 'a' is no size in "));
+  CHECK(contains(dev(mine, "shapes hint 2").out, "What forward sums, backward repeats"));
 }
 
 TEST_CASE("exercise: one that there is not") {
   const TemporaryFolder mine;
   CHECK(dev(mine, "11").exit_code == 2);
   CHECK(dev(mine, "11").err == "dev: there are the exercises 1 to 10, and shapes, not '11'\n");
+  CHECK(dev(mine, "2 hnit").err == "dev: hint 1, 2 or 3, or solution, may follow exercise 2, not 'hnit'\n");
   CHECK(dev(mine, "2 hint 4").err == "dev: exercise 2 has the hints 1, 2 and 3\n");
 }

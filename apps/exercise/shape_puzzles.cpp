@@ -1,4 +1,5 @@
 // Checks a file of shape puzzles: shape_puzzles FILE. Each answer is computed and compared with the engine's gradient.
+#include "apps/command_line.h"
 #include "apps/graph/expression.h"
 #include "data/files.h"
 #include "ops/gradcheck/numbers.h"
@@ -27,7 +28,11 @@ struct Puzzle {
     for (std::string text; shapes >> text; ++seed) {
       Shape shape;
       std::istringstream sizes(text.substr(2));
-      for (std::string size; std::getline(sizes, size, ',');) shape.push_back(std::stoll(size));
+      for (std::string size; std::getline(sizes, size, ',');) {
+        const std::optional<int64_t> n = number_from<int64_t>(size);
+        check(n && *n > 0, "shapes: '{}' is no size in '{}'; leave the lines as they are", size, line);
+        shape.push_back(*n);
+      }
       inputs.emplace(text.substr(0, 1), Tensor<double>::leaf(uniform_array(shape, seed)));
     }
   }
@@ -79,7 +84,10 @@ int run(const std::string& path) {
     ++all;
     right += wrong.empty() ? 1 : 0;
   }
-  fmt::print("\n{} of {} right.\n", right, all);
+  constexpr int kPuzzles = 8;
+  fmt::print("\n{} of {} right.\n", right, kPuzzles);
+  check(all == kPuzzles, "shapes: {} has {} puzzles of {}; remove it, and there will be a new one", path, all,
+        kPuzzles);
   return right == all ? 0 : 1;
 }
 
