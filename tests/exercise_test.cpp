@@ -67,7 +67,9 @@ TEST_CASE("exercise: from a hole to the solution, as a reader goes") {
   write_file_atomically(path, text + "nonsense");
   const ProgramResult broken = dev(mine, "1");
   CHECK(broken.exit_code == 1);
-  CHECK(contains(broken.err + broken.out, "01_product.cpp does not compile yet"));
+  CHECK_MESSAGE(contains(broken.err, "| nonsense\n"), broken.err);  // the reader's line
+  CHECK(!contains(broken.err, "FAILED"));
+  CHECK(broken.err.ends_with("01_product.cpp does not compile yet\n"));
 }
 
 TEST_CASE("exercise: what crashes, and what only looks right, is rejected in words") {
