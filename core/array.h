@@ -1,7 +1,4 @@
 // Array: numbers without a history. A shape and a shared, contiguous, row-major buffer, copied when written.
-//
-// Copying an Array is cheap (the buffer is shared) and safe: edit() first gives the array a buffer of its own, so a
-// write is never seen through another Array. No op can spoil a value that a backward pass has saved.
 #pragma once
 
 #include "core/real.h"
@@ -14,6 +11,8 @@
 
 namespace orthoread {
 
+/// Copying an Array is cheap (the buffer is shared) and safe: edit() first gives the array a buffer of its own, so a
+/// write is never seen through another Array. No op can spoil a value that a backward pass has saved.
 template <class T>
 class Array {  // T is a Real, or int64_t for tokens
  public:
@@ -26,7 +25,7 @@ class Array {  // T is a Real, or int64_t for tokens
     check_shape(std::ssize(values) == size_, "array: {} values do not fill shape {}", values.size(), shape_);
     std::copy(values.begin(), values.end(), buffer_.get());
   }
-  static Array filled(const Shape& shape, T value) {
+  static Array filled(const Shape& shape, T value) {  // every number the same
     Array a = uninitialized(shape);
     std::fill_n(a.buffer_.get(), a.size_, value);
     return a;
@@ -40,14 +39,14 @@ class Array {  // T is a Real, or int64_t for tokens
     return a;
   }
 
-  bool defined() const { return buffer_ != nullptr; }
-  const Shape& shape() const { return shape_; }
-  int rank() const { return static_cast<int>(shape_.size()); }
-  int64_t size() const { return size_; }
+  bool defined() const { return buffer_ != nullptr; }           // false of Array()
+  const Shape& shape() const { return shape_; }                 // sizes along the axes
+  int rank() const { return static_cast<int>(shape_.size()); }  // how many axes
+  int64_t size() const { return size_; }                        // how many numbers
   /// The size along an axis; negative axes count from the end.
   int64_t dim(int axis) const { return shape_[static_cast<size_t>(normal_axis("dim", axis, shape_))]; }
 
-  const T* data() const { return buffer_.get(); }
+  const T* data() const { return buffer_.get(); }  // the numbers, to read
   /// The numbers, to write. Separates a shared buffer first.
   T* edit() {
     if (buffer_.use_count() > 1) {

@@ -11,7 +11,7 @@ namespace orthoread {
 
 /// How many threads parallel_for may use, the calling one included. At first: the CPUs this process may use.
 int threads();
-void set_threads(int n);
+void set_threads(int n);  // from 1 to 4096
 
 /// Calls body(begin, end) for each chunk [0, grain), [grain, 2 grain), … of [0, n), on several threads, and returns
 /// when all are done. Inside another parallel_for it runs on the calling thread. An exception is thrown again here.

@@ -10,9 +10,9 @@ namespace orthoread {
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 class RandomStream {
  public:
-  explicit RandomStream(uint64_t seed) : state_(seed) {}
+  explicit RandomStream(uint64_t seed) : state_(seed) {}  // equal seeds, equal numbers
 
-  uint64_t bits() {
+  uint64_t bits() {  // 64 of them
     uint64_t z = state_ += 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;

@@ -9,7 +9,7 @@
 
 namespace orthoread {
 
-using Shape = std::vector<int64_t>;
+using Shape = std::vector<int64_t>;  // sizes along the axes
 
 /// How many numbers a shape holds; an error if a size is negative, or if their bytes would not fit into 64 bits.
 inline int64_t count(const Shape& shape) {

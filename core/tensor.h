@@ -7,9 +7,6 @@
 // newest first meets every user of a value before the value itself: when a node's turn comes, its dy is complete. Plain
 // recursion would walk every path, 2^n of them for n lines such as b = a + a, and overflow the stack on 100,000 tokens,
 // as would the destruction of so long a chain, hence ~Node. docs/tour/04-backward.md runs this and other wrong engines.
-//
-// A node keeps no values: only what an op's backward function has captured stays alive, until the function has run. It
-// captures Arrays, never Tensors: an edge hidden in a closure would bring the recursive destructor back.
 #pragma once
 
 #include "core/array.h"
@@ -39,15 +36,17 @@ struct Node;
 /// One output of a node; no node means a constant.
 template <Real T>
 struct Edge {
-  std::shared_ptr<Node<T>> node;
-  size_t output = 0;
+  std::shared_ptr<Node<T>> node;  // that made it
+  size_t output = 0;              // which of its results
 };
 
+/// A node keeps no values: only what an op's backward function has captured stays alive, until the function has run. It
+/// captures Arrays, never Tensors: an edge hidden in a closure would bring the recursive destructor back.
 template <Real T>
 struct Node {
-  const char* op;
-  uint64_t number;  // creation order
-  std::vector<Edge<T>> inputs;
+  const char* op;                    // its name
+  uint64_t number;                   // creation order
+  std::vector<Edge<T>> inputs;       // in the op's order
   BackwardMany<T> backward;          // empty for a leaf
   std::vector<Shape> shapes;         // of the outputs
   std::vector<Array<T>> grads = {};  // of the outputs; a leaf keeps its gradient, others lose it once it was used
@@ -67,13 +66,14 @@ class NoGrad {
   NoGrad() : before_(active_) { active_ = true; }
   ~NoGrad() { active_ = before_; }
   NoGrad(const NoGrad&) = delete;
-  static bool active() { return active_; }
+  static bool active() { return active_; }  // does one live?
 
  private:
   bool before_;
   static inline thread_local bool active_ = false;
 };
 
+/// An Array and where it came from.
 template <Real T>
 class Tensor {
  public:
@@ -82,11 +82,11 @@ class Tensor {
   /// A parameter: backward adds to its gradient, as in PyTorch, until it is set again.
   static Tensor leaf(Array<T> value);
 
-  const Array<T>& value() const { return value_; }
-  const Shape& shape() const { return value_.shape(); }
-  int64_t dim(int axis) const { return value_.dim(axis); }
-  const Edge<T>& edge() const { return edge_; }
-  bool needs_grad() const { return edge_.node != nullptr; }
+  const Array<T>& value() const { return value_; }           // the numbers
+  const Shape& shape() const { return value_.shape(); }      // the value's
+  int64_t dim(int axis) const { return value_.dim(axis); }   // the value's
+  const Edge<T>& edge() const { return edge_; }              // where it came from
+  bool needs_grad() const { return edge_.node != nullptr; }  // no constant
 
   /// A leaf's gradient; undefined if no backward pass has reached it.
   const Array<T>& grad() const { return leaf_node("grad").grads[0]; }

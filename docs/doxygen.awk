@@ -12,9 +12,10 @@
 {
   code = $0
   behind = ""
-  if (match($0, /[;,{)}] +\/\/ /)) {
+  if (match($0, /([;,)}]|\).*{) +\/\/ /)) {
     behind = substr($0, RSTART + RLENGTH)
-    code = substr($0, 1, RSTART)
+    code = substr($0, 1, RSTART + RLENGTH - 4)
+    sub(/ +$/, "", code)
   }
   if (code ~ /^ *$/) doc = ""
 
@@ -30,7 +31,7 @@
     }
     print ""
   } else if (behind != "") {
-    print code "  ///< " behind
+    print code ~ /{$/ ? "/** " behind " */ " code : code "  ///< " behind
   } else {
     called = match(code, /[a-zA-Z0-9_]+\(/) ? substr(code, RSTART, RLENGTH) : ""
     if (called != "" && called == name && doc != "" && !continued) printf "/** %s */ ", doc
