@@ -66,7 +66,7 @@ class NoGrad {
   NoGrad() : before_(active_) { active_ = true; }
   ~NoGrad() { active_ = before_; }
   NoGrad(const NoGrad&) = delete;
-  static bool active() { return active_; }  // does one live?
+  static bool active() { return active_; }  // whether one lives
 
  private:
   bool before_;
@@ -83,10 +83,10 @@ class Tensor {
   static Tensor leaf(Array<T> value);
 
   const Array<T>& value() const { return value_; }           // the numbers
-  const Shape& shape() const { return value_.shape(); }      // the value's
-  int64_t dim(int axis) const { return value_.dim(axis); }   // the value's
+  const Shape& shape() const { return value_.shape(); }      // of the value
+  int64_t dim(int axis) const { return value_.dim(axis); }   // of the value, along an axis
   const Edge<T>& edge() const { return edge_; }              // where it came from
-  bool needs_grad() const { return edge_.node != nullptr; }  // no constant
+  bool needs_grad() const { return edge_.node != nullptr; }  // false of a constant
 
   /// A leaf's gradient; undefined if no backward pass has reached it.
   const Array<T>& grad() const { return leaf_node("grad").grads[0]; }

@@ -37,8 +37,21 @@ local function link(l)
   return l.content -- a file that the book does not have
 end
 
+-- The letter ᵀ as a T that is raised: some bold fonts have another letter in its place.
+local function transposed(s)
+  local parts, rest = pandoc.List(), s.text
+  for before in rest:gmatch("(.-)ᵀ") do
+    if before ~= "" then parts:insert(pandoc.Str(before)) end
+    parts:insert(pandoc.Superscript({ pandoc.Str("T") }))
+    rest = rest:sub(#before + #"ᵀ" + 1)
+  end
+  if #parts == 0 then return nil end
+  if rest ~= "" then parts:insert(pandoc.Str(rest)) end
+  return parts
+end
+
 function Pandoc(doc)
-  doc = doc:walk({ Link = link })
+  doc = doc:walk({ Link = link, Str = transposed })
   if #order > 0 then
     doc.blocks:insert(pandoc.Header(1, "Source files", pandoc.Attr("source-files")))
     doc.blocks:insert(pandoc.Para("Those that the pages refer to, as they are compiled."))
