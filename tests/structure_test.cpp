@@ -176,8 +176,9 @@ TEST_CASE("structure: every op has a gradient check, and orthoread gradcheck has
   for (const fs::path& file : sources("ops")) {
     if (file.extension() != ".h" || file.parent_path().filename() == "gradcheck") continue;  // which has no ops
     for (const std::string& name : declared_ops(read_file(file))) {
-      CHECK_MESSAGE(calls(tests, name), fmt::format("{} declares {}", file.filename().string(), name));
-      CHECK_MESSAGE(calls(program, name), fmt::format("{} declares {}", file.filename().string(), name));
+      const std::string declared = fmt::format("ops/{} declares {}, which ", file.filename().string(), name);
+      CHECK_MESSAGE(calls(tests, name), (declared + "no test gives to check_gradient"));
+      CHECK_MESSAGE(calls(program, name), (declared + "the table of apps/gradcheck/op_checks.cpp lacks"));
       ++ops;
     }
   }
