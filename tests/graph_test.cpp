@@ -168,6 +168,14 @@ TEST_CASE("graph: repeated tokens are folded, and nothing is lost") {
   CHECK(folded(diamond(true)).nodes.size() == 4);
 }
 
+TEST_CASE("graph: infinity and NaN have names in the page's JSON") {
+  const auto x = Tensor<double>::leaf(Array<double>({3, 4}));
+  const std::string page = to_html(trace(log(scale(x, 0.0)), {{"x", x}}, true), "log");
+  CHECK(contains(page, "\"norm\":\"inf\""));
+  CHECK(contains(page, "\"norm\":\"NaN\""));
+  CHECK(!contains(page, "\"norm\":null"));
+}
+
 TEST_CASE("graph: one call from code draws what backward did") {
   const TemporaryFolder folder;
   const auto x = scalar(2);

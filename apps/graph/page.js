@@ -5,7 +5,7 @@ let step = 0;
 
 function amount(gradient) {
   return gradient.numbers ? (/[ |]/.test(gradient.numbers) ? `(${gradient.numbers})` : gradient.numbers)
-                          : `norm ${Number(gradient.norm.toPrecision(3))}`;
+                          : `norm ${Number.isFinite(gradient.norm) ? Number(gradient.norm.toPrecision(3)) : gradient.norm}`;
 }
 
 function title(i) {
@@ -49,9 +49,8 @@ function gradientOf(i, now) {
 
 function sentence(now) {
   if (step === 0) {
-    const seed = graph.seed.numbers === '1' ? amount(graph.seed)
-                                            : `all ones, for the sum of its numbers is what is derived (${amount(graph.seed)})`;
-    return `Start. ${title(graph.result)} is the result; its gradient: ${seed}. Nothing else has one yet.`;
+    const ones = graph.seed.numbers === '1' ? '' : ', all ones, for what is derived is the sum of its numbers';
+    return `Start. ${title(graph.result)} is the result; its gradient: ${amount(graph.seed)}${ones}. Nothing else has one yet.`;
   }
   const visit = graph.visits[step - 1], node = graph.nodes[visit.node];
   const sends = visit.sent.map(s => `${amount(s.gradient)} to ${title(s.node)}`);

@@ -54,7 +54,7 @@ std::string keeps(const TraceNode& node) {
 }
 
 std::string amount(const GradientView& gradient) {
-  return gradient.numbers.empty() ? fmt::format("norm {:.3g}", gradient.norm) : gradient.numbers;
+  return gradient.numbers.empty() ? "norm " + short_number(gradient.norm) : gradient.numbers;
 }
 
 /// For HTML and for a string of Graphviz.
@@ -98,7 +98,10 @@ int64_t times_used(const Trace& trace, const GraphEdge& edge) {
                        [&](const TraceNode::Input& input) { return input.node == edge.from; });
 }
 
-Json json(const GradientView& gradient) { return {{"norm", gradient.norm}, {"numbers", gradient.numbers}}; }
+Json json(const GradientView& gradient) {  // JSON has no word for infinity
+  const double norm = gradient.norm;
+  return {{"norm", std::isfinite(norm) ? Json(norm) : Json(short_number(norm))}, {"numbers", gradient.numbers}};
+}
 
 /// What the page's program works on.
 Json json(const Trace& trace, const std::vector<GraphEdge>& edges) {

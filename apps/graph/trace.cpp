@@ -39,7 +39,7 @@ GradientView view(const Array<T>& x) {
   GradientView seen{std::sqrt(squares), ""};
   for (int64_t i = 0; i < x.size() && x.size() <= kFew; ++i) {
     const bool new_row = x.rank() > 1 && i > 0 && i % x.dim(-1) == 0;
-    seen.numbers += fmt::format("{}{:.3g}", i == 0 ? "" : new_row ? " | " : " ", value_of(x.data()[i]) + 0.0);  // no -0
+    seen.numbers += (i == 0 ? "" : new_row ? " | " : " ") + short_number(value_of(x.data()[i]));
   }
   return seen;
 }
@@ -178,6 +178,10 @@ Trace folded_once(const Trace& trace) {
 }
 
 }  // namespace
+
+std::string short_number(double x) {
+  return std::isnan(x) ? "NaN" : fmt::format("{:.3g}", x == 0 ? 0 : x);  // no -0
+}
 
 ArrayCounter::ArrayCounter() {
   if (counter().counting++ > 0) return;

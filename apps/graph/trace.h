@@ -16,6 +16,9 @@ struct GradientView {
   std::string numbers;  // "1 2 | 3 4", or empty
 };
 
+/// Three digits; infinity and NaN by name.
+std::string short_number(double x);
+
 struct TraceNode {
   /// What an input is: one output of another node.
   struct Input {
