@@ -5,6 +5,7 @@
 #include "data/files.h"
 #include "ops/elementwise.h"
 #include "ops/mlstm_composed.h"
+#include "ops/newton_schulz.h"
 #include "ops/reduce.h"
 #include "tests/program.h"
 
@@ -166,6 +167,13 @@ TEST_CASE("graph: repeated tokens are folded, and nothing is lost") {
   for (size_t i = 0; i < folded_30.nodes.size(); ++i)
     for (const TraceNode::Input& input : folded_30.nodes[i].inputs) CHECK(input.node < i);
   CHECK(folded(diamond(true)).nodes.size() == 4);
+}
+
+TEST_CASE("graph: a result that is folded still has the gradient that backward begins with") {
+  const auto x = Tensor<double>::leaf(Array<double>({2, 3}, {1, 2, 3, 4, 5, 6}));
+  const Trace shown = folded(trace(newton_schulz(x, 5), {{"x", x}}, true));
+  REQUIRE(shown.nodes[shown.result].stands_for > 1);
+  CHECK(contains(to_html(shown, "folded"), "\"seed\":{\"norm\":2.449"));
 }
 
 TEST_CASE("graph: infinity and NaN have names in the page's JSON") {

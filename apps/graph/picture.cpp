@@ -130,8 +130,7 @@ Json json(const Trace& trace, const std::vector<GraphEdge>& edges) {
     for (const Visit::Sent& one : visit.sent) sent.push_back({{"node", one.node}, {"gradient", json(one.gradient)}});
     document["visits"].push_back({{"node", visit.node}, {"sent", sent}});
   }
-  const std::optional<GradientView>& seed = trace.nodes[trace.result].gradient;
-  document["seed"] = seed ? json(*seed) : Json(nullptr);
+  document["seed"] = json(trace.seed);
   return document;
 }
 

@@ -95,8 +95,10 @@ void follow(const Tensor<T>& y, const std::map<const Node<T>*, size_t>& index, T
     ~Unobserved() { backward_observer<T> = nullptr; }
   } const afterwards;
   backward_observer<T> = observer;
-  trace.nodes[trace.result].gradient = view(Array<T>::filled(y.shape(), T(1)));
-  backward(y, Array<T>::filled(y.shape(), T(1)));
+  const auto ones = Array<T>::filled(y.shape(), T(1));
+  trace.seed = view(ones);
+  trace.nodes[trace.result].gradient = trace.seed;
+  backward(y, ones);
 }
 
 /// What makes two nodes alike in a recurrence.
@@ -168,6 +170,7 @@ Trace folded_once(const Trace& trace) {
     }
   }
   out.result = place[trace.result];
+  out.seed = trace.seed;
   for (const Visit& visit : trace.visits) {
     const bool goes_on = !out.visits.empty() && hidden[visit.node] && out.visits.back().node == place[visit.node];
     if (!goes_on) out.visits.push_back({place[visit.node], {}});

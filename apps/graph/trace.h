@@ -50,6 +50,7 @@ struct Visit {
 struct Trace {
   std::vector<TraceNode> nodes;
   size_t result = 0;
+  GradientView seed = {};  // the result's gradient, which backward begins with
   std::vector<Visit> visits = {};
 };
 
