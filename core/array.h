@@ -50,15 +50,15 @@ class Array {  // T is a Real, or int64_t for tokens
   /// The numbers, to write. Separates a shared buffer first.
   T* edit() {
     if (buffer_.use_count() > 1) {
-      auto own = new_buffer();
-      std::copy_n(buffer_.get(), size_, own.get());
-      buffer_ = std::move(own);
+      const std::shared_ptr<T> shared = std::exchange(buffer_, new_buffer());
+      std::copy_n(shared.get(), size_, buffer_.get());
     }
     return buffer_.get();
   }
   /// The only number of an array of size 1.
   T item() const {
-    return check_shape(size_ == 1, "item: needs exactly one number, the shape is {}", shape_), *buffer_;
+    check_shape(size_ == 1, "item: needs exactly one number, the shape is {}", shape_);
+    return *buffer_;
   }
   /// The same numbers under another shape of the same size; shares the buffer.
   Array reshaped(const Shape& shape) const {
@@ -73,7 +73,7 @@ class Array {  // T is a Real, or int64_t for tokens
   std::shared_ptr<T> new_buffer() const {  // content arbitrary
     static_assert(std::is_trivially_copyable_v<T>);
     const size_t bytes = static_cast<size_t>(size_) * sizeof(T), cache_line = 64;
-    auto* source = std::pmr::get_default_resource();  // operator new, unless the program has set another
+    auto* source = std::pmr::get_default_resource();  // a program may set one that reuses addresses
     auto* memory = static_cast<T*>(source->allocate(bytes, cache_line));
     return {memory, [=](T* p) { source->deallocate(p, bytes, cache_line); }};
   }

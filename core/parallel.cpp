@@ -1,5 +1,4 @@
 #include "core/parallel.h"
-
 #include "core/check.h"
 
 #include <atomic>
@@ -34,45 +33,46 @@ struct Job {
   }
 };
 
-/// Waits until x is no longer `old`. Most waits are for a moment, and sleeping and waking would take longer.
-void wait_for_change(const std::atomic<uint32_t>& x, uint32_t old) {
+/// Waits until x is no longer `old`, and returns it. Most waits are short: sleeping and waking would take longer.
+uint32_t changed(const std::atomic<uint32_t>& x, uint32_t old) {
   for (int i = 0; i < 100 && x == old; ++i) std::this_thread::yield();
   x.wait(old);
+  return x;
 }
 
 /// Threads that wait for jobs and join them, one job at a time.
 class Pool {
  public:
   Pool() = default;
-  explicit Pool(int helpers) : Pool() {  // which makes it whole: ~Pool ends those that began if one cannot
+  explicit Pool(int helpers) : Pool() {  // delegates, so that ~Pool ends those that began if one cannot
     for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this](const std::stop_token& end) { serve(end); });
   }
   ~Pool() {
     for (std::jthread& helper : helpers_) helper.request_stop();
-    wake();
+    ++jobs_;
+    jobs_.notify_all();
   }
 
   void run(Job& job) {
     job_ = &job;
-    wake();
+    ++jobs_;
+    jobs_.notify_all();
     job.work();
-    job_ = nullptr;  // a helper that has not begun by now, its processor being busy, is not waited for
-    for (uint32_t busy; (busy = busy_) != 0;) wait_for_change(busy_, busy);
+    job_ = nullptr;  // a helper that has not begun by now is not waited for
+    for (uint32_t busy = busy_; busy != 0;) busy = changed(busy_, busy);
   }
 
  private:
-  void wake() { ++jobs_, jobs_.notify_all(); }
   void serve(const std::stop_token& end) {
-    for (uint32_t seen = 0; wait_for_change(jobs_, seen), !end.stop_requested();) {
-      seen = jobs_;
-      ++busy_;  // first, and then a look at job_: run() takes the job away, and then looks at busy_
-      if (Job* job = job_) job->work();
+    for (uint32_t seen = changed(jobs_, 0); !end.stop_requested(); seen = changed(jobs_, seen)) {
+      ++busy_;
+      if (Job* job = job_) job->work();  // looked at after ++busy_, as run() looks at busy_ after it took job_ away
       if (--busy_ == 0) busy_.notify_all();
     }
   }
 
   std::atomic<Job*> job_ = nullptr;
-  std::atomic<uint32_t> jobs_ = 0, busy_ = 0;  // how many there have been, helpers that may be at work
+  std::atomic<uint32_t> jobs_ = 0, busy_ = 0;  // jobs so far, helpers that may be at work
   std::vector<std::jthread> helpers_;
 };
 

@@ -16,6 +16,7 @@ struct Parameter {
 
 template <Real T>
 using Parameters = std::vector<Parameter<T>>;  // all of a model
+
 /// How many numbers the parameters hold.
 template <Real T>
 int64_t count(const Parameters<T>& parameters) {

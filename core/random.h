@@ -40,8 +40,7 @@ class RandomStream {
     const double r = (m - 1) / (m + 1), r2 = r * r;
     double sum = 0;
     for (int power = 33; power >= 1; power -= 2) sum = sum * r2 + 1.0 / power;
-    constexpr double kLn2 = 0.693147180559945309417;
-    return exponent * kLn2 + 2 * r * sum;
+    return exponent * 0.693147180559945309417 + 2 * r * sum;  // ln 2 = 0.693…
   }
 
   uint64_t state_;

@@ -11,8 +11,7 @@ namespace orthoread {
 /// obeys f(a + a' e) = f(a) + f'(a) a' e. Running a forward pass on Dual gives the exact directional derivative J u;
 /// running a backward pass on Dual gives exact Hessian-vector products. Neither has a step size to choose.
 struct Dual {
-  double value = 0;  // a
-  double slope = 0;  // a'
+  double value = 0, slope = 0;  // a and a'
 
   constexpr Dual() = default;
   constexpr Dual(double v, double s = 0) : value(v), slope(s) {}  // implicit: a plain number is a constant
@@ -55,16 +54,10 @@ constexpr T number(double x) {
 
 using std::abs, std::exp, std::isfinite, std::log, std::log1p, std::sqrt, std::tanh;  // for float and double
 
-inline Dual exp(Dual x) {  // exp' = exp
-  const double y = std::exp(x.value);
-  return {y, y * x.slope};
-}
-inline Dual log(Dual x) { return {std::log(x.value), x.slope / x.value}; }            // log' x = 1 / x
-inline Dual log1p(Dual x) { return {std::log1p(x.value), x.slope / (1 + x.value)}; }  // 1 / (1 + x)
-inline Dual sqrt(Dual x) {                                                            // sqrt' x = 1 / (2 sqrt x)
-  const double y = std::sqrt(x.value);
-  return {y, x.slope / (2 * y)};
-}
+inline Dual exp(Dual x) { return {std::exp(x.value), std::exp(x.value) * x.slope}; }           // exp' = exp
+inline Dual log(Dual x) { return {std::log(x.value), x.slope / x.value}; }                     // log' x = 1 / x
+inline Dual log1p(Dual x) { return {std::log1p(x.value), x.slope / (1 + x.value)}; }           // 1 / (1 + x)
+inline Dual sqrt(Dual x) { return {std::sqrt(x.value), x.slope / (2 * std::sqrt(x.value))}; }  // 1 / (2 sqrt x)
 /// The slope of |x| at 0 is 0, as in PyTorch.
 inline Dual abs(Dual x) { return {std::abs(x.value), x.slope * (x.value > 0 ? 1 : x.value < 0 ? -1 : 0)}; }
 inline Dual tanh(Dual x) {  // tanh' = 1 - tanh^2

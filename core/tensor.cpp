@@ -12,7 +12,10 @@ std::atomic<uint64_t> nodes_made = 0;
 /// to += from. The first gradient is kept as it is (its buffer shared, not copied), later ones are added to a copy.
 template <Real T>
 void accumulate(Array<T>& to, const Array<T>& from) {
-  if (!to.defined()) return static_cast<void>(to = from);
+  if (!to.defined()) {
+    to = from;
+    return;
+  }
   T* sum = to.edit();
   parallel_for(to.size(), 1 << 15, [sum, more = from.data()](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) sum[i] += more[i];
@@ -28,11 +31,11 @@ template <Real T>
 void visit(Node<T>& node, Pending<T>& pending) {
   Want want(node.inputs.size());
   for (size_t i = 0; i < want.size(); ++i) want[i] = node.inputs[i].node != nullptr;
-  const Grads<T> grads = node.backward(node.grads, want);
+  Grads<T> grads = node.backward(node.grads, want), none;
   if (backward_observer<T>) backward_observer<T>(node, grads);
   node.spent = true;
   node.backward = nullptr;
-  if (backward_observer<T>) backward_observer<T>(node, {});
+  if (backward_observer<T>) backward_observer<T>(node, none);
   check(grads.size() == want.size(), "backward of {}: {} gradients for {} inputs", node.op, grads.size(), want.size());
   for (size_t i = 0; i < grads.size(); ++i) {
     if (!want[i] || !grads[i].defined()) continue;

@@ -56,9 +56,9 @@ struct Node {
 };
 
 /// Where it is set, backward shows it each node that it visits on this thread, twice: with the gradients of the inputs
-/// when they are computed, and without when what the node kept is released (`spent`). For pictures and for tests.
+/// as they are computed, to look at or to spoil, and with none once what the node kept is released (`spent`).
 template <Real T>
-inline thread_local std::function<void(const Node<T>& node, const Grads<T>& grads)> backward_observer;
+inline thread_local std::function<void(const Node<T>& node, Grads<T>& grads)> backward_observer;
 
 /// While one of these lives, this thread's ops record no history. Looked at in record() alone.
 class NoGrad {
@@ -93,7 +93,10 @@ class Tensor {
   /// Replaces a leaf's gradient: by none, to begin a new sum, or by a clipped one.
   void set_grad(Array<T> grad) { leaf_node("set_grad").grads[0] = std::move(grad); }
   /// A leaf's numbers, to write: what an optimizer does. Copies of this Tensor keep the old numbers.
-  T* edit() { return leaf_node("edit"), value_.edit(); }
+  T* edit() {
+    leaf_node("edit");
+    return value_.edit();
+  }
 
  private:
   Node<T>& leaf_node(const char* what) const;  // an error if this is no leaf
