@@ -1,6 +1,7 @@
-"""Do the tests notice a mistake? Breaks the backward of every op in turn, and more, and sees which test fails.
+"""Do the tests notice a mistake? Breaks the kernels and the engine, one line at a time, and sees which test fails.
 
-The list is tests/mutants.txt, which says what a mutant looks like. All of them are built at once, into a copy of the
+The list is tests/mutants.txt, which says what a mutant looks like. (What any op can do wrong with a gradient as a whole
+needs no list: tests/generic_mutants_test.cpp.) All of them are built at once, into a copy of the
 source, where each site chooses at run time between what stands there and what is wrong, by an environment variable:
     x + y  becomes  (orthoread_mutant(17) ? (x - y) : (x + y))
 So there is one build, in which the tests first have to pass, and then a run of the tests for each mutant. A crash
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests/mutants.txt"
-ENGINE = "backward"  # what core/tensor.cpp's mutants are listed under, beside the ops
 VARIABLE = "ORTHOREAD_MUTANT"
 
 # Included before everything else in the copy, the kernels of each instruction set too: hence no function that a linker
@@ -107,32 +107,19 @@ def read_list():
     return mutants
 
 
-def declared_ops():
-    """The functions that the headers of ops/ declare as giving tensors: the rule of tests/structure_test.cpp."""
-    ops = set()
-    for header in sorted((ROOT / "ops").rglob("*.h")):
-        if header.parent.name == "gradcheck":  # which has no ops
-            continue
-        ops.update(re.findall(r"\n(?:Tensor<T>|std::vector<Tensor<T>>) (\w+)\(", header.read_text()))
-    return ops
-
-
-def declared_elsewhere():
-    """The words in the headers of the other folders: no more is asked of the name of what is no op."""
-    headers = [path for folder in ("core", "data", "optim") for path in (ROOT / folder).rglob("*.h")]
+def declared():
+    """The words in the headers: no more is asked of the name of what a mutant breaks."""
+    headers = [path for folder in ("core", "ops", "data", "optim") for path in (ROOT / folder).rglob("*.h")]
     return {word for header in headers for word in re.findall(r"\w+", header.read_text())}
 
 
 def check(mutants):
     """What is wrong with the list, a line each."""
-    wrong, ops = [], declared_ops()
-    known = ops | declared_elsewhere()
+    wrong, known = [], declared()
     for mutant in mutants:
         wrong += [f"{mutant.name}: nothing is called {op}" for op in mutant.ops if op not in known]
         wrong += [f"{mutant.name}: there is no tests/{test}_test.cpp" for test in mutant.tests or ["?"]
                   if not (ROOT / f"tests/{test.split('.')[0]}_test.cpp").exists()]
-    named = {op for mutant in mutants for op in mutant.ops}
-    wrong += [f"{op}: no mutant breaks its backward" for op in sorted(ops | {ENGINE}) if op not in named]
     numbers = {}
     for mutant in mutants:
         if numbers.setdefault(mutant.number, mutant) is not mutant:
@@ -308,7 +295,7 @@ def main():
     parser.add_argument("--only", metavar="REGEX", default="", help="mutants whose 'op: mistake' matches")
     parser.add_argument("--list", action="store_true", help="print the mutants and build nothing")
     parser.add_argument("--check", action="store_true",
-                        help="build nothing; fail if the list does not fit the source, or an op has no mutant")
+                        help="build nothing; fail if the list does not fit the source")
     parser.add_argument("--keep", metavar="FOLDER", type=pathlib.Path, help="build there, and build less next time")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how much to run at once")
     parser.add_argument("--limit", type=float, default=300, help="seconds that a test may take")
@@ -324,7 +311,7 @@ def main():
     if options.list:
         print("\n".join(mutant.name for mutant in chosen))
     if options.check:
-        print(f"{len(mutants)} mutants of {len(declared_ops())} ops and the engine fit the source")
+        print(f"{len(mutants)} mutants fit the source")
     if options.list or options.check:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,6 +1,6 @@
 // The rules of the house that a compiler does not see: who includes whom, the size of core, a gradient check for each
 // op.
-#include "data/files.h"
+#include "tests/declared_ops.h"
 #include "tests/support.h"
 
 #include <filesystem>
@@ -34,23 +34,6 @@ std::vector<std::string> includes(const fs::path& file) {
     found.push_back(line.substr(begin, line.find_first_of("\">", begin) - begin));
   }
   return found;
-}
-
-bool in_a_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
-/// The functions that a header declares as giving Tensor<T> or a vector of them; the operators are other names of
-/// these.
-std::vector<std::string> declared_ops(const std::string& text) {
-  std::vector<std::string> names;
-  for (const std::string result : {"\nTensor<T> ", "\nstd::vector<Tensor<T>> "}) {
-    for (size_t at = text.find(result); at != std::string::npos; at = text.find(result, at + 1)) {
-      const size_t begin = at + result.size();
-      size_t end = begin;
-      while (in_a_name(text[end])) ++end;
-      if (text[end] == '(') names.push_back(text.substr(begin, end - begin));
-    }
-  }
-  return names;
 }
 
 /// Whether the text has the name, and not as a part of a longer one, before an opening parenthesis.
@@ -172,17 +155,12 @@ TEST_CASE("structure: every op has a gradient check, and orthoread gradcheck has
     if (file.extension() == ".cpp") tests += gradient_checks(read_file(file));
   }
   for (const fs::path& file : sources("apps/gradcheck")) program += read_file(file);
-  size_t ops = 0;
-  for (const fs::path& file : sources("ops")) {
-    if (file.extension() != ".h" || file.parent_path().filename() == "gradcheck") continue;  // which has no ops
-    for (const std::string& name : declared_ops(read_file(file))) {
-      const std::string declared = fmt::format("ops/{} declares {}, which ", file.filename().string(), name);
-      CHECK_MESSAGE(calls(tests, name), (declared + "no test gives to check_gradient"));
-      CHECK_MESSAGE(calls(program, name), (declared + "the table of apps/gradcheck/op_checks.cpp lacks"));
-      ++ops;
-    }
+  const std::set<std::string> ops = declared_ops();
+  for (const std::string& op : ops) {
+    CHECK_MESSAGE(calls(tests, op), (op + ": no test gives it to check_gradient"));
+    CHECK_MESSAGE(calls(program, op), (op + ": the table of apps/gradcheck/op_checks.cpp lacks it"));
   }
-  CHECK(ops >= 40);
+  CHECK(ops.size() >= 40);
 }
 
 TEST_CASE("structure: the gradient checker needs core alone, and no op needs it") {

@@ -1,0 +1,32 @@
+// Which ops the library has: the functions that the headers of ops/ declare as giving tensors.
+#pragma once
+
+#include "data/files.h"
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+namespace orthoread {
+
+inline bool in_a_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+/// Their names; the operators are other names of these. (The checker, ops/gradcheck, has no ops.)
+inline std::set<std::string> declared_ops() {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(ORTHOREAD_SOURCE_DIR "/ops")) {
+    if (entry.path().extension() != ".h" || entry.path().parent_path().filename() == "gradcheck") continue;
+    const std::string text = read_file(entry.path());
+    for (const std::string result : {"\nTensor<T> ", "\nstd::vector<Tensor<T>> "}) {
+      for (size_t at = text.find(result); at != std::string::npos; at = text.find(result, at + 1)) {
+        const size_t begin = at + result.size();
+        size_t end = begin;
+        while (in_a_name(text[end])) ++end;
+        if (text[end] == '(') names.insert(text.substr(begin, end - begin));
+      }
+    }
+  }
+  return names;
+}
+
+}  // namespace orthoread
