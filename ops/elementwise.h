@@ -1,4 +1,7 @@
 // Ops on one number at a time. Those of two operands broadcast as in NumPy.
+//
+// The recall model needs few of them. The others, such as sub, sqrt, tanh and softplus, are for models of your own, and
+// for writing the twin that a fused op is tested against.
 #pragma once
 
 #include "core/tensor.h"
@@ -6,7 +9,6 @@
 namespace orthoread {
 
 // On plain arrays: what the ops of the same names compute, without history.
-// ------------------------------------------------------------------------------------------------------
 
 /// a + b.
 template <Real T>
@@ -19,7 +21,6 @@ template <Real T>
 Array<T> scale(const Array<T>& x, T c);
 
 // With history.
-// ---------------------------------------------------------------------------------------------------------
 
 /// a + b.
 /// Shapes: a, b broadcast -> y

@@ -51,6 +51,7 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, int axis, const std::vector<int
 /// Use: to collect the outputs of a loop over tokens.
 template <Real T>
 Tensor<T> stack(const std::vector<Tensor<T>>& parts, int axis);
+
 /// The reverse of stack: the axis goes, and there is a tensor for each index along it.
 /// Shapes: x (..., n, ...) -> n times (...)
 /// Derivative: dx = the dy stacked, 0 for parts that nobody used.

@@ -8,7 +8,8 @@ namespace orthoread {
 /// y = x W^T, or y = x W^T + bias.
 /// Shapes: x (..., D), weight W (O, D), bias (O) -> (..., O)
 /// Derivative: dx = dy W, dW = dy^T x, dbias = dy summed over the rows.
-/// Use: for a dense layer. The weight is (out, in), as in PyTorch.
+/// Use: for a dense layer of your own, and in the twins of norm_linear, gated_norm_linear and linear_maps, which the
+/// recall model has. The weight is (out, in), as in PyTorch.
 template <Real T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight);
 template <Real T>

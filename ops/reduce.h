@@ -1,4 +1,6 @@
 // Reductions: from many numbers along some axes to one. Sums are added in an order that no number of threads changes.
+//
+// mean, max and cumsum are for models of your own: the recall model needs none of them.
 #pragma once
 
 #include "core/tensor.h"

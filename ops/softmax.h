@@ -11,7 +11,7 @@ constexpr int64_t kIgnored = -100;
 /// log(exp(x_i) / sum_j exp(x_j)) along the last axis, without overflow.
 /// Shapes: x (..., V) -> the same
 /// Derivative: dx = dy - exp(y) sum(dy), along the last axis.
-/// Use: for log probabilities; exp of it is the softmax.
+/// Use: in a model of your own, for log probabilities; exp of it is the softmax. The loss is cross_entropy.
 template <Real T>
 Tensor<T> log_softmax(const Tensor<T>& x);
 

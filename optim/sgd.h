@@ -1,4 +1,4 @@
-// Stochastic gradient descent.
+// Stochastic gradient descent: for models of your own, and the simplest optimizer to read. `train` has AdamW.
 #pragma once
 
 #include "core/parameters.h"

@@ -97,23 +97,23 @@ class Checker {
       check_jacobian();
     }
     check_differences();
-    if (goes(Way::wanted)) check_wanted();
+    if (takes(Way::wanted)) check_wanted();
     check_outputs();
     check_aliased();
-    if (goes(Way::repeated)) check_repeated();
+    if (takes(Way::repeated)) check_repeated();
     if (!report_.kinks.empty()) return;  // float, and a step away, may be on the other side
     if (f_.dual) check_hessian();
     if (f_.f32) check_float();
   }
 
-  bool goes(Way way) const { return !limits_.off.contains(way); }
-  /// Whether this way is gone. If so the errors `seen` from now on are its own.
-  bool goes(Way way, double limit) {
-    if (goes(way)) report_.ways.push_back({way, 0, limit});
-    return goes(way);
+  bool takes(Way way) const { return !limits_.off.contains(way); }
+  /// Whether this way is taken. If so the errors `seen` from now on are its own.
+  bool takes(Way way, double limit) {
+    if (takes(way)) report_.ways.push_back({way, 0, limit});
+    return takes(way);
   }
   void seen(double error) { report_.ways.back().worst = std::max(report_.ways.back().worst, error); }
-  /// Whether an error is allowed, and `seen`: of input i, whose slack it may have.
+  /// Notes an error of input i, in units of its slack; whether it is allowed.
   bool agrees(size_t i, double error) {
     seen(error / slack_[i]);
     return error <= report_.ways.back().limit * slack_[i];
@@ -193,7 +193,7 @@ class Checker {
 
   /// The value on Dual, of each output relative to its largest number.
   void check_value() {
-    if (!goes(Way::value, limits_.on_dual)) return;
+    if (!takes(Way::value, limits_.on_dual)) return;
     const Array<Dual> y = forward_on_dual(x_, random_direction());
     if (y.shape() != y_.shape()) return fail("on Dual the output has shape {} instead of {}", y.shape(), y_.shape());
     int64_t first = 0;
@@ -240,7 +240,7 @@ class Checker {
   }
 
   void check_dual() {
-    if (!goes(Way::dual, limits_.dual)) return;
+    if (!takes(Way::dual, limits_.dual)) return;
     for (size_t i = 0; i < x_.size(); ++i) {
       const std::optional<int64_t> wrong = first_wrong(i, kProbes, [&](const auto& u, int64_t begin, int64_t end) {
         return agrees(i, dual_error(i, u, begin, end));
@@ -265,7 +265,7 @@ class Checker {
     int64_t inputs = 0;
     for (const Array<double>& x : x_) inputs += x.size();
     if (inputs == 0 || y_.size() == 0 || inputs + y_.size() > limits_.jacobian) return;
-    if (!goes(Way::jacobian, limits_.dual)) return;
+    if (!takes(Way::jacobian, limits_.dual)) return;
     std::vector<Arrays> rows;
     for (int64_t j = 0; j < y_.size(); ++j) rows.push_back(Pass<double>(f_.f64, x_, unit(y_.shape(), j)).grads);
     for (size_t i = 0; i < x_.size(); ++i) {
@@ -313,7 +313,7 @@ class Checker {
   }
 
   void check_differences() {
-    if (!goes(Way::differences, limits_.difference)) return;
+    if (!takes(Way::differences, limits_.difference)) return;
     for (size_t i = 0; i < x_.size(); ++i) check_entries(i);
     for (size_t i = 0; i < x_.size() && !f_.dual; ++i) check_directions(i);
   }
@@ -403,7 +403,7 @@ class Checker {
 
   /// Each of several outputs alone gives what it gives where the others are used, too, with the cotangent 0.
   void check_outputs() {
-    if (shapes_.size() < 2 || !goes(Way::outputs, limits_.dual)) return;
+    if (shapes_.size() < 2 || !takes(Way::outputs, limits_.dual)) return;
     const Want all(x_.size(), true);
     int64_t first = 0;
     for (size_t j = 0; j < shapes_.size(); first += count(shapes_[j++])) {
@@ -430,7 +430,7 @@ class Checker {
       for (size_t i = 0; i < x_.size(); ++i) same[i] = x_[i].shape() == x_[last].shape();
       const auto first_after = std::find(same.begin() + static_cast<std::ptrdiff_t>(last) + 1, same.end(), true);
       if (first_after != same.end() || std::count(same.begin(), same.end(), true) < 2) continue;
-      if (!named && !goes(Way::aliased, limits_.dual)) return;
+      if (!named && !takes(Way::aliased, limits_.dual)) return;
       named = true;
       check_aliased(same, last);
     }
@@ -481,7 +481,7 @@ class Checker {
   }
 
   void check_backward_on_dual() {
-    if (!goes(Way::backward_on_dual, limits_.on_dual)) return;
+    if (!takes(Way::backward_on_dual, limits_.on_dual)) return;
     const Pass<Dual> pass(f_.dual, with_slopes(x_, random_direction()), cast<Dual>(v_));
     for (size_t i = 0; i < x_.size(); ++i) {
       for (int64_t k = 0; k < x_[i].size(); ++k) {
@@ -495,16 +495,16 @@ class Checker {
 
   void check_hessian() {
     check_backward_on_dual();
-    if (!goes(Way::symmetry) && !goes(Way::hessian)) return;
+    if (!takes(Way::symmetry) && !takes(Way::hessian)) return;
     const Arrays u = random_direction();
     const Arrays hu = hessian_times(u);
     check_symmetry(u, hu);
-    if (!goes(Way::hessian, limits_.hessian)) return;
+    if (!takes(Way::hessian, limits_.hessian)) return;
     for (size_t i = 0; i < x_.size(); ++i) check_hessian_part(i, u, hu[i]);
   }
 
   void check_symmetry(const Arrays& u, const Arrays& hu) {
-    if (!goes(Way::symmetry, limits_.symmetry)) return;
+    if (!takes(Way::symmetry, limits_.symmetry)) return;
     const Arrays w = random_direction(), hw = hessian_times(w);
     Sum whu, uhw;
     for (size_t i = 0; i < x_.size(); ++i) {
@@ -591,7 +591,7 @@ class Checker {
   /// The error of float, in units of what rounding every input (and the cotangent) to float would do to the result, and
   /// of rounding the result itself.
   void check_float() {
-    if (!goes(Way::float32, limits_.float32)) return;
+    if (!takes(Way::float32, limits_.float32)) return;
     const Pass<float> pass(f_.f32, cast_all<float>(x_), cast<float>(v_));
     const std::vector<double> moves = moves_by_rounding(f_.f64, x_, v_, y_, grads_, kFloatEps, random_);
     const auto ratio = [&](const Array<float>& computed, const Array<double>& exact, double unit, double slack,

@@ -76,7 +76,7 @@ struct GradientLimits {
   int64_t entries = 24;      // of an input whose partial derivatives are taken one by one
   int64_t jacobian = 64;     // inputs and outputs of a function, all together, whose Jacobian is taken entry by entry
   uint64_t seed = 1;         // of inputs, cotangents and directions
-  std::set<Way> off = {};    // ways that are not gone
+  std::set<Way> off = {};    // ways that are left out
 };
 
 /// A function of some tensors that gives some tensors.
@@ -84,7 +84,7 @@ template <Real T>
 using Function = std::function<std::vector<Tensor<T>>(const std::vector<Tensor<T>>& inputs)>;
 
 /// The same function on the three kinds of number, or on double alone if that is all it takes: the ways that need Dual
-/// or float are not gone then. f gives a tensor or a vector of them.
+/// or float are left out then. f gives a tensor or a vector of them.
 struct Functions {
   Function<float> f32;   // empty if it is not for float
   Function<double> f64;  // always there
@@ -147,7 +147,7 @@ struct GradientReport {
   enum class Verdict { right, kink, wrong };
 
   std::string name;                      // of the function
-  std::vector<WayReport> ways = {};      // that were gone and measure an error
+  std::vector<WayReport> ways = {};      // those taken that measure an error
   std::vector<InputReport> inputs = {};  // one for each
   /// What is wrong, one line each, which names the function, the input, the entry, the gradient that backward computed
   /// (analytic) and what it should be (numeric). None if all is well.

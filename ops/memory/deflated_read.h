@@ -9,8 +9,8 @@
 // amplify them: g(0) is 7.6 for five steps.
 //
 // Reverse. In the eigenvectors' basis the gradient of G has the divided differences of g as weights: between the
-// eigenvalues x and x' (g(x) - g(x')) / (x - x'), and g'(x) where they are one. So with H(x) = (g(mu) - g(x)) / (mu -
-// x)
+// eigenvalues x and x' (g(x) - g(x')) / (x - x'), and g'(x) where they are one. So with
+//   H(x) = (g(mu) - g(x)) / (mu - x):
 //   dG = g'(mu) delta eta w w^T + w z^T + M,   z = delta H(G') y' + eta H(G') t',
 // up to an antisymmetric part, where M is the sum of outer products that g(G') alone gives. M goes to dA, as in read.h.
 // The terms with w would lose digits there. In the direction of an eigenvalue x, beside t'^T, q dy^T / rho contributes

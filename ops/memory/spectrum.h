@@ -30,9 +30,8 @@ namespace orthoread::ORTHOREAD_ISA {
 
 /// The dominant eigenvalue is deflated
 /// - if the bound of all eigenvalues exceeds kDeflateFrom: below that the series is short anyway;
-/// - if the terms that it saves, four passes over a matrix each (one forward, three backward), come near to the 18
-/// passes
-///   that deflation costs. They need not reach them: the read of what is left has smaller rounding errors;
+/// - if the terms that it saves come near to the 18 passes over a matrix that deflation costs; a term takes four, one
+///   forward and three backward. They need not reach 18: the read of what is left has smaller rounding errors;
 /// - if mu is so far beyond the others' interval that 1 / (mu - x) is smooth there (deflated_read.h).
 inline constexpr double kDeflateFrom = 0.3;
 inline constexpr int kDeflatePasses = 8;
@@ -115,7 +114,10 @@ bool find_dominant(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
     rest = traces.bound(theta, h);
     sine = theta > rest ? h / (theta - rest) : 1.0;
   }
-  if (!(sine < 0.5)) return normalise(next), false;
+  if (!(sine < 0.5)) {
+    normalise(next);
+    return false;
+  }
 
   const double slope = 2 / rest, grown = slope * theta - 1, enough = 1.2 * sine / plan.precision;
   int products = 1;
