@@ -54,7 +54,7 @@ TEST_CASE("bench: step") {
 }
 
 TEST_CASE("bench: scan") {
-  const std::string small = "scan --width 16 --tokens 40 --lanes 6 ";
+  const std::string small = "scan --width 16 --tokens 40 --heads 6 ";
   const std::string json = measured(small + "--instruction-set baseline");
   CHECK(contains(json, "\n  \"forward\": {"));
   CHECK(contains(json, "\n  \"backward\": {"));
@@ -75,7 +75,7 @@ TEST_CASE("bench: gemm") {
 }
 
 TEST_CASE("bench: a table for people") {
-  const ProgramResult result = run_shell("orthoread bench scan --width 16 --tokens 8 --lanes 2 --repeats 1 --quiet");
+  const ProgramResult result = run_shell("orthoread bench scan --width 16 --tokens 8 --heads 2 --repeats 1 --quiet");
   CHECK(result.exit_code == 0);
   for (const char* word : {"forward", "backward", "both", "median", "minimum", "GFLOP/s", "of gemm", "peak memory"})
     CHECK_MESSAGE(contains(result.out, word), result.out);
@@ -85,7 +85,7 @@ TEST_CASE("bench: what is not allowed") {
   check_refused("", "A subcommand is required (orthoread bench --help lists what is allowed)");
   check_refused("scan --width 0", "--width: a whole number from 1 is allowed, not 0");
   check_refused("scan --tokens 0", "--tokens: a whole number from 1 is allowed, not 0");
-  check_refused("scan --lanes=-1", "--lanes: a whole number from 1 is allowed, not -1");
+  check_refused("scan --heads=-1", "--heads: a whole number from 1 is allowed, not -1");
   check_refused("scan --read orth", "read: raw and ns<k> with k from 0 to 10 are allowed, not 'orth'");
   check_refused("gemm --dtype float16", "--dtype: float32 and float64 are allowed, not 'float16'");
   check_refused("step --dtype float16", "--dtype: float32 and float64 are allowed, not 'float16'");

@@ -150,7 +150,7 @@ struct StepBench {
 /// The memory alone.
 struct ScanBench {
   BenchOptions options{.repeats = 20};
-  int64_t width = 48, tokens = 512, lanes = 64;
+  int64_t width = 48, tokens = 512, heads = 64;
   std::string read = "ns5";
   bool worst_case = false;
 
@@ -158,15 +158,15 @@ struct ScanBench {
     options.apply();
     BenchOptions::at_least_one("--width", width);
     BenchOptions::at_least_one("--tokens", tokens);
-    BenchOptions::at_least_one("--lanes", lanes);
+    BenchOptions::at_least_one("--heads", heads);
     options.dtype == "float64" ? measure<double>() : measure<float>();
   }
 
   template <Real T>
   void measure() const {
     const MemoryRead how = MemoryRead::parse(read);
-    const int64_t heads = std::gcd(lanes, int64_t{4});
-    const MemorySize size = {lanes / heads, tokens, heads, width};
+    const int64_t of_a_sequence = std::gcd(heads, int64_t{4});
+    const MemorySize size = {heads / of_a_sequence, tokens, of_a_sequence, width};
     const MemoryInputs<T> x = memory_inputs<T>(size, worst_case);
     Array<T> cotangent = x.query.value();
     Progress progress("bench scan", 0, options.repeats, options.common.quiet);
@@ -182,11 +182,11 @@ struct ScanBench {
       both.add(there + back);
       progress.update(i, fmt::format("median {:.4g} s", both.median()));
     }
-    const double peak = peak_memory(), parts = static_cast<double>(lanes * tokens);
+    const double peak = peak_memory(), parts = static_cast<double>(heads * tokens);
     const SeriesTerms terms = series_terms(how, size, x);
     const MemoryFlops flops = memory_flops(how, width, terms.mean);
     Json what = {
-        {"bench", "scan"},    {"width", width},           {"tokens", tokens},       {"lanes", lanes},
+        {"bench", "scan"},    {"width", width},           {"tokens", tokens},       {"heads", heads},
         {"read", how.name()}, {"worst_case", worst_case}, {"dtype", options.dtype}, {"repeats", options.repeats}};
     if (how.orthogonalized) what.update({{"mean_terms", terms.mean}, {"most_terms", terms.most}});
     print_findings(what,
@@ -250,7 +250,7 @@ void add_bench_command(Command& program) {
   command = add_bench(group, "scan", "The memory alone, forward and backward", scan);
   command.add("--width", scan->width, "Width of a head");
   command.add("--tokens", scan->tokens, "Tokens in a sequence");
-  command.add("--lanes", scan->lanes, "Sequences times heads");
+  command.add("--heads", scan->heads, "Heads of all sequences together");
   command.add("--read", scan->read, "raw or ns<k>, k from 0 to 10");
   command.add("--worst-case", scan->worst_case, "Two keys and values in turn: reads that take longest");
   scan->options.add_to(command, true);

@@ -8,7 +8,6 @@ namespace orthoread {
 
 struct MemorySize {
   int64_t batch, tokens, heads, width;
-  double lanes() const { return static_cast<double>(batch * heads); }
 };
 
 /// Inputs as at the start of training: normal queries, keys and values, forget gates from sigmoid(3) to sigmoid(6) by
@@ -29,9 +28,9 @@ struct MemoryFlops {
 };
 MemoryFlops memory_flops(const MemoryRead& read, int64_t width, double terms);
 
-/// Floating-point operations of a training step on a batch of sequences of `tokens`: the memory's, with the
-/// terms that the read of memory_inputs takes, and six for each weight that multiplies and token: two forward, two for
-/// the input's gradient and two for its own.
+/// Floating-point operations of a training step on a batch of sequences of `tokens`: those of the memory, with the
+/// terms that the read of memory_inputs takes, and, for each token, six for each number of each matrix that multiplies
+/// it: two forward, two for the gradient of the product's input and two for that of the matrix.
 template <Real T>
 double step_flops(const RecallModelConfig& model, int64_t tokens, int64_t batch_size);
 

@@ -59,10 +59,10 @@ std::vector<PositionValues> head_values(const HeadWrites<T>& writes, const Probe
 
 template <Real T>
 std::vector<PositionSpectra> spectra(const MemoryInputs<T>& inputs, const ProbeConfig& config) {
-  const int64_t batch = inputs.key.dim(0), heads = inputs.input_gate.dim(2), lanes = batch * heads;
+  const int64_t batch = inputs.key.dim(0), heads = inputs.input_gate.dim(2), all_heads = batch * heads;
   const std::vector<int64_t> after = evenly_spaced(config.positions, inputs.key.dim(1));
-  std::vector<std::vector<PositionValues>> values(static_cast<size_t>(lanes));
-  parallel_for(lanes, 1, [&](int64_t begin, int64_t end) {
+  std::vector<std::vector<PositionValues>> values(static_cast<size_t>(all_heads));
+  parallel_for(all_heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       values[static_cast<size_t>(i)] = head_values(head_writes(inputs, i / heads, i % heads), config, after);
   });
@@ -70,7 +70,7 @@ std::vector<PositionSpectra> spectra(const MemoryInputs<T>& inputs, const ProbeC
   for (size_t p = 0; p < after.size(); ++p) {
     PositionSpectra& spectrum = found.emplace_back(PositionSpectra{after[p], {}, {}, {}});
     for (const auto& of_head : values) {
-      const double weight = 1 / static_cast<double>(lanes);
+      const double weight = 1 / static_cast<double>(all_heads);
       spectrum.memory.add(of_head[p].memory, weight);
       spectrum.orthogonalized.add(of_head[p].orthogonalized, weight);
       spectrum.keys.add(of_head[p].keys, weight);
