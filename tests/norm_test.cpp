@@ -95,3 +95,17 @@ TEST_CASE("norm: shapes that do not fit") {
   CHECK(thrown([] { group_norm(kX, kWeight, 0); }) == message("group_norm", "[2, 4]", "[4]", 0));
   CHECK(thrown([] { layer_norm(kX, constant({3}, {1, 1, 1})); }) == message("layer_norm", "[2, 4]", "[3]", 1));
 }
+
+TEST_CASE("norm: each part of 512 rows has a sum of its own for the weight's gradient") {
+  // Of numbers that float adds up exactly part by part, while 2^24 + 1 is 2^24: one sum for all rows would end there.
+  const int64_t rows = 1024;
+  Array<float> x({rows, 2}), dy({rows, 2});
+  for (int64_t i = 0; i < rows; ++i) {
+    x.edit()[2 * i] = -1000;  // normalised: -1
+    x.edit()[2 * i + 1] = 1000;
+    dy.edit()[2 * i + 1] = i == 0 ? 0x1p24f : i < rows / 2 ? 0.0f : 1.0f;
+  }
+  const Tensor<float> weight = Tensor<float>::leaf(Array<float>::filled({2}, 1));
+  backward(group_norm<float>(x, weight, 1), dy);
+  CHECK_MESSAGE(weight.grad().data()[1] == 0x1p24f + 512, fmt::format("group_norm: {}", weight.grad().data()[1]));
+}
