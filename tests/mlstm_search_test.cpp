@@ -165,14 +165,13 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
       for (int64_t i = 0; i < off[r].size(); ++i)
         limit[r] = std::max(limit[r], factor * std::abs(off[r].data()[i] - exact[r].data()[i]));
   };
-  for (const uint64_t seed : {1U, 2U, 3U}) allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 100);
+  for (const uint64_t seed : {1U, 2U, 3U})
+    allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 40);  // 21 is the most that 1,700 draws need
   if constexpr (single) {
     Results<double> rounded;
     for (const Array<float>& a : twin<float>(at.x, at.read, dh)) rounded.push_back(cast<double>(a));
     allow(rounded, 20);
   }
-  // C_t dy is made of C_{t-1} dy, whose rounding errors are large beside it where C_t is 0.
-  if (single && at.taken_back) limit[1 + query] = std::numeric_limits<double>::max();
   with_each_instruction_set([&] {
     Tally& tally = tallies[fmt::format("{} {}", single ? "float" : "double", name(instruction_set()))];
     (compared ? tally.compared : tally.finite_only) += 1;

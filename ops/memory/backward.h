@@ -260,9 +260,13 @@ void matrix_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, cons
       : plan.orthogonalized ? complete.template operator()<2>({token.k, d.k, token.q}, {d.du, dy})
                             : complete.template operator()<1>({token.k, token.q}, {dy});
   dot_rows(width, static_cast<const T*>(dC), token.v, rows.dC_v);
-  dot_rows(width, C, dy, rows.C_dy);
 
-  combine(width, f, rows.C_dy, i * dot(width, token.v, dy), token.k, rows.C_dy);  // C_t dy
+  if (step.change.afresh) {  // where C_t is small beside f C_{t-1}, so is C_t dy beside f C_{t-1} dy
+    dot_rows(width, static_cast<const T*>(step.after.C), dy, rows.C_dy);
+  } else {
+    dot_rows(width, C, dy, rows.C_dy);
+    combine(width, f, rows.C_dy, i * dot(width, token.v, dy), token.k, rows.C_dy);
+  }
   if (read.deflated)
     add(width, static_cast<T>(read.dy_along_w - wide_dot<T>(width, r.a, rows.C_dy) / wide_dot<T>(width, r.a, r.a)), r.a,
         rows.C_dy);
