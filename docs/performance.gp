@@ -8,8 +8,8 @@ set key top left reverse Left
 set xlabel "head width d"
 set ylabel "microseconds"
 set title "One token and head, one core, against width: d^2"
-set xrange [14:150]
-set xtics (16, 32, 48, 64, 96, 128)
+set xrange [14:600]
+set xtics (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 plot "docs/performance.dat" index 0 using 1:2 with linespoints lw 2 pt 7 title "ns5, forward + backward", \
      "" index 0 using 1:3 with linespoints lw 2 pt 5 title "raw", \
      4.8 * (x / 48) ** 2 with lines dashtype 2 lc "gray40" title "d^2", \

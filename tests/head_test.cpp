@@ -49,13 +49,14 @@ class Guarded {
 };
 
 template <Real T>
-void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t shift) {
+void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t shift, bool in_blocks) {
   CAPTURE(name(instruction_set()));
   CAPTURE(read.name());
   CAPTURE(d);
   CAPTURE(S);
   CAPTURE(shift);
-  const HeadShape shape{S, d, d, 1};
+  CAPTURE(in_blocks);
+  const HeadShape shape{S, d, d, 1, in_blocks};
   const auto features = [&] { return Guarded<T>::input(S * d, shift, -1, 1); };
   const auto empty = [&](int64_t count) { return Guarded<T>(count, shift); };
   Guarded<T> q = features(), k = features(), v = features(), dh = features();
@@ -342,10 +343,13 @@ TEST_CASE("head: the kernels stay inside their buffers") {
         const int64_t S = d > 64 ? 17 : 33;  // a chunk and one token
         for (const int64_t shift : {0, 1, 2}) {
           if (d > 64 && shift != 1) continue;  // takes long
-          run_between_canaries<float>(read, d, S, shift);
-          run_between_canaries<double>(read, d, S, shift);
+          for (const bool in_blocks : {false, true}) {
+            run_between_canaries<float>(read, d, S, shift, in_blocks);
+            run_between_canaries<double>(read, d, S, shift, in_blocks);
+          }
         }
-        if (d < 20 && set == InstructionSet::baseline) run_between_canaries<Dual>(read, d, S, 1);
+        if (d >= 20 || set != InstructionSet::baseline) continue;
+        for (const bool in_blocks : {false, true}) run_between_canaries<Dual>(read, d, S, 1, in_blocks);
       }
     }
   }

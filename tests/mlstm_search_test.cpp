@@ -60,10 +60,10 @@ struct Draw {
   bool taken_back;  // what one token writes, the next one takes back: C is 0 after it
 };
 
-/// Draw `number`: every width from 1 to 64, 96 and 128 in turn.
+/// Draw `number`: every width from 1 to 64, 96, 128 and 192 in turn.
 Draw draw(int64_t number, bool single) {
   RandomStream random(2 * static_cast<uint64_t>(number) + (single ? 1 : 0));
-  const int64_t width = number % 66, d = width < 64 ? width + 1 : width == 64 ? 96 : 128;
+  const int64_t width = number % 67, d = width < 64 ? width + 1 : width == 64 ? 96 : width == 65 ? 128 : 192;
   const int64_t S = chance(random, 0.1) && d <= 32 ? 30 + below(random, 10) : 1 + below(random, d <= 64 ? 8 : 4);
   const int steps = static_cast<int>(one_of<int64_t>(random, {0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 6, 8, 10}));
   Draw draw{d, S, MemoryRead::ns(steps, chance(random, 0.2) ? random.uniform() : 1), {}, {}, false};
@@ -165,8 +165,8 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
       for (int64_t i = 0; i < off[r].size(); ++i)
         limit[r] = std::max(limit[r], factor * std::abs(off[r].data()[i] - exact[r].data()[i]));
   };
-  for (const uint64_t seed : {1U, 2U, 3U})
-    allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 40);  // 21 is the most that 1,700 draws need
+  // Three draws of 2,800 need more than 10 times what such a shake moves; the most was 61.
+  for (const uint64_t seed : {1U, 2U, 3U}) allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 100);
   if constexpr (single) {
     Results<double> rounded;
     for (const Array<float>& a : twin<float>(at.x, at.read, dh)) rounded.push_back(cast<double>(a));

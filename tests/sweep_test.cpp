@@ -200,6 +200,15 @@ TEST_CASE("sweep: what fails leaves its reason, and the rest go on") {
 }
 #endif
 
+TEST_CASE("sweep: a run that is in two grids of a file is done once") {
+  const std::string one = grid(R"("steps": 5)", R"("seed": [1, 2])");
+  const Files files("[" + one + ", " + one + "]");
+  const ProgramResult result = run_shell("orthoread sweep " + files.arguments() + " --jobs 2");
+  CHECK_MESSAGE(result.exit_code == 0, result.err);
+  CHECK_MESSAGE(contains(result.err, "2 runs (2 pending)"), result.err);
+  CHECK(results(files.out).size() == 2);
+}
+
 TEST_CASE("sweep: a run that diverges counts as such") {
   const Files files(R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8, "dim": 16,
     "frac_noise": 0.5, "steps": 10, "batch_size": 2, "val_batches": 1, "schedule": "constant"},

@@ -97,22 +97,29 @@ struct Step {
   const Change<T>& change;
 };
 
-/// Through the denominator to q, n and m, from dh_h, the sum of dh * h.
+/// The cotangents of q.n and, through exp(-m), of m.
+template <typename T>
+struct DenominatorCotangent {
+  T qn = T(0), m = T(0);
+};
+/// From dh_h, the sum of dh * h.
+template <typename T>
+DenominatorCotangent<T> denominator_backward(const Denominator<T>& den, T m, T dh_h) {
+  DenominatorCotangent<T> d;
+  const T qn_share = T(abs(den.qn) > den.floor ? 1.0 : abs(den.qn) == den.floor ? 0.5 : 0.0);  // as torch.maximum
+  const T sign = T(den.qn > T(0) ? 1.0 : den.qn < T(0) ? -1.0 : 0.0);
+  if (qn_share > T(0)) d.qn = -dh_h / den.value * sign * qn_share;
+  // exp(-m) / (exp(-m) + eps), which stays finite where exp(-m) does not
+  if (qn_share < T(1)) d.m = dh_h * (T(1) / (T(1) + T(kMemoryEps) * exp(m))) * (T(1) - qn_share);
+  return d;
+}
 template <typename T, class W>
 void denominator_backward(W width, const Step<T>& step, const Denominator<T>& den, T dh_h, T* dq,
                           MemoryCotangent<T>& past) {
-  const T size = abs(den.qn);
-  const T qn_share = T(size > den.floor ? 1.0 : size == den.floor ? 0.5 : 0.0);  // as torch.maximum
-  if (qn_share > T(0)) {
-    const T sign = T(den.qn > T(0) ? 1.0 : den.qn < T(0) ? -1.0 : 0.0);
-    const T dqn = -dh_h / den.value * sign * qn_share;
-    add(width, dqn, step.after.n, dq);
-    add(width, dqn, step.token.q, past.n);
-  }
-  if (qn_share < T(1)) {  // exp(-m) / (exp(-m) + eps), which stays finite where exp(-m) does not
-    const T share = T(1) / (T(1) + T(kMemoryEps) * exp(step.after.m));
-    past.m += Wide<T>(dh_h * share * (T(1) - qn_share));
-  }
+  const DenominatorCotangent<T> d = denominator_backward(den, step.after.m, dh_h);
+  add(width, d.qn, step.after.n, dq);
+  add(width, d.qn, step.token.q, past.n);
+  past.m += Wide<T>(d.m);
 }
 
 /// How the read has given its part of dC_t: as q dy^T / rho, or as the outer products of rows.deflated, with w.dy.

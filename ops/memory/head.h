@@ -24,11 +24,15 @@ namespace orthoread {
 template <typename T>
 using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
 
+/// Wider heads are computed in blocks of tokens (ops/memory/block.h): their matrices are in no first-level cache.
+inline constexpr int64_t kWidestByToken = 176;
+
 /// The query of token t is at q + t row_stride, its input gate at input_gate + t gate_stride. Strides count numbers.
 struct HeadShape {
   int64_t tokens;
   int64_t width;  // d
   int64_t row_stride, gate_stride;
+  bool in_blocks = width > kWidestByToken;  // how it is computed: a block of tokens at a time, or token by token
 };
 
 template <Real T>

@@ -1,5 +1,5 @@
 // The kernels of one head, for one instruction set and kind of number.
-#include "ops/memory/backward.h"
+#include "ops/memory/block_backward.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -46,24 +46,34 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
           },
       .forward_scratch_size =
           [](const Plan& plan, const HeadShape& shape) {
-            return measure<ForwardRoom<T>>(Scratch<T>(), padded_width<T>(shape.width), plan);
+            const int d = padded_width<T>(shape.width);
+            return shape.in_blocks ? measure<BlockForwardRoom<T>>(Scratch<T>(), d, plan)
+                                   : measure<ForwardRoom<T>>(Scratch<T>(), d, plan);
           },
       .backward_scratch_size =
           [](const Plan& plan, const HeadShape& shape) {
-            return measure<BackwardRoom<T>>(Scratch<T>(), padded_width<T>(shape.width), plan);
+            const int d = padded_width<T>(shape.width);
+            return shape.in_blocks ? measure<BlockBackwardRoom<T>>(Scratch<T>(), d, plan)
+                                   : measure<BackwardRoom<T>>(Scratch<T>(), d, plan);
           },
       .state_size =
           [](const Plan& plan, const HeadShape& shape) {
             using N = Wide<T>;
-            return measure<SavedState<N>>(Scratch<N>::packed(), padded_width<T>(shape.width), plan.orthogonalized);
+            const int d = padded_width<T>(shape.width);
+            return shape.in_blocks ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.orthogonalized)
+                                   : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
           },
       .forward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints, T* scratch) {
+            if (shape.in_blocks)
+              return block_forward(padded_width<T>(shape.width), plan, shape, x, h, checkpoints, scratch);
             with_width<T>(shape.width, [&](auto width) { forward(width, plan, shape, x, h, checkpoints, scratch); });
           },
       .backward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh, const T* checkpoints,
              const HeadGradients<T>& dx, T* scratch) {
+            if (shape.in_blocks)
+              return block_backward(padded_width<T>(shape.width), plan, shape, x, dh, checkpoints, dx, scratch);
             with_width<T>(shape.width,
                           [&](auto width) { backward(width, plan, shape, x, dh, checkpoints, dx, scratch); });
           },
@@ -74,6 +84,8 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
       .stream =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, Wide<T>* state, int64_t position,
              T* scratch) {
+            if (shape.in_blocks)
+              return block_stream(padded_width<T>(shape.width), plan, shape, x, h, state, position, scratch);
             with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, h, state, position, scratch); });
           },
   };

@@ -40,6 +40,7 @@ inline constexpr double kDeflateGap = 1.05;
 /// What is known of G's n eigenvalues: tr G, tr G^2 and tr G^3, and bounds of their rounding errors. Beside
 /// `third_error`, tr G^3 has the error that comes from G's own, 3 |G^2|_F error at most, and |G^2|_F <= tr G^2.
 struct PowerTraces {
+  static constexpr double kUnknown = -1;  // a third trace that nobody computed
   double n, first, second, third, error, third_error;
 
   /// No eigenvalue but the largest exceeds this, if there is a vector w with |w| = 1, w.G w = theta and
@@ -51,6 +52,7 @@ struct PowerTraces {
     const double spread = (1 - 1 / count) * (squares + error - count * mean * mean);
     double x = mean + (spread > 0 ? __builtin_sqrt(spread) : 0.0);
     const double s1 = first - theta + error, s2 = squares > error ? squares - error : 0.0;
+    if (third == kUnknown) return clipped(x, s2 / s1);
     const double s3 = third - theta * (theta * theta + 3 * h * h) + 3 * second * error + third_error;
     for (int step = 0; step < 3; ++step) {
       const double excess = ((s1 * x - 2 * s2) * x + s3) * x - (s1 * s3 - s2 * s2);
@@ -58,7 +60,11 @@ struct PowerTraces {
       if (!(excess > 0 && slope > 0)) break;
       x -= excess / slope;
     }
-    const double least = s2 / s1;
+    return clipped(x, s2 / s1);
+  }
+
+ private:
+  double clipped(double x, double least) const {
     if (least > x) x = least;
     return x <= 1 ? x > error / 16 ? x : error / 16 : 1.0;
   }

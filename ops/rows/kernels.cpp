@@ -1,8 +1,8 @@
 // The row kernels of one instruction set: see ops/rows/table.h for what each computes. They read each row once or twice
 // while the first-level cache holds it.
-#include "ops/rows/product.h"
 #include "ops/rows/table.h"
 #include "ops/simd/math.h"
+#include "ops/simd/product.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 

@@ -3,26 +3,11 @@
 #pragma once
 
 #include "ops/simd/kernels.h"
+#include "ops/simd/matrix_product.h"
 
 #include <cstdint>
 
 namespace orthoread {
-
-/// Whether a kernel sets its result or adds to what is there.
-enum class Store { replace, add };
-
-/// c = a b, or c += a b: a is (m, k), b (k, n), c (m, n).
-template <Real T>
-struct MatrixProduct {
-  int64_t m, n, k;
-  const T* a;
-  int64_t a_row, a_column;  // a's number (i, l) is a[i a_row + l a_column]
-  const T* b;
-  int64_t b_row;  // from row to row, at least padded(n): whole registers are read (ops/rows/chunks.h)
-  T* c;
-  int64_t c_row;
-  Store store;
-};
 
 /// y[j] = sum_d x[j's block][d] w[d][j] for blocks of `block` columns, or y[j] += that. x, y (rows, width),
 /// w (block, width).

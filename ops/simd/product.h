@@ -1,9 +1,9 @@
-// Products of rows of features with a weight that stays in the cache. A BLAS first copies both factors into buffers of
-// its own, which takes a tenth of the time for products as thin as a model's, and it cannot work on rows that another
-// kernel has just left in the cache.
+// Products of matrices of which one, b, stays in the cache: of rows of features with a weight, of the rows of a block
+// of tokens with a head's memory. A BLAS first copies both factors into buffers of its own, which takes a tenth of the
+// time for products as thin as these, and it cannot work on rows that another kernel has just left in the cache.
 #pragma once
 
-#include "ops/rows/table.h"
+#include "ops/simd/matrix_product.h"
 #include "ops/simd/pack.h"
 
 namespace orthoread::ORTHOREAD_ISA {

@@ -1,0 +1,228 @@
+// The forward of a wide head, block by block, in one piece or as a stream.
+#pragma once
+
+#include "ops/memory/block_read.h"
+
+namespace orthoread::ORTHOREAD_ISA {
+
+/// The arrays that a forward works in.
+template <typename T>
+struct BlockForwardRoom {
+  Block<T> block;
+  GroupRows<T> rows;
+  Records<T> records;
+  T* latest_w;  // of the last token that was read: the next block's guess
+
+  BlockForwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
+      : block(d, plan, true, scratch),
+        rows(d, block.c, scratch),
+        records({block.d, block.c}, kReadRows, plan.orthogonalized ? plan.most_terms > 3 ? plan.most_terms : 3 : 0,
+                scratch),
+        latest_w(scratch.take(d)) {}
+};
+
+/// From and to a checkpoint.
+template <typename T>
+void save(const Block<T>& b, const SavedMemory<T>& to) {
+  copy_numbers(static_cast<int64_t>(b.d) * b.d, static_cast<const T*>(b.C), to.C);
+  copy_numbers(b.d, static_cast<const T*>(b.n), to.n);
+  *to.m = b.m;
+}
+template <typename T>
+void restore(const SavedMemory<const T>& from, Block<T>& b) {
+  copy_numbers(static_cast<int64_t>(b.d) * b.d, from.C, b.C);
+  copy_numbers(b.d, from.n, b.n);
+  b.m = *from.m;
+}
+
+/// The memory before the first token, as a base.
+template <typename T>
+void start_base(const ReadPlan<T>& plan, BlockForwardRoom<T>& room) {
+  Block<T>& b = room.block;
+  zero_all(static_cast<int64_t>(b.d) * b.d, b.C);
+  for (T* row : {b.n, b.w, room.latest_w}) zero(b.width(), row);
+  b.m = plan.orthogonalized ? T(0) : T(-__builtin_inf());
+}
+
+/// The tokens of the rows [from, b.tokens), of which row 0 is token `first`: reads them into h, and what was chosen
+/// into the checkpoints unless these are null.
+template <typename T>
+void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int from,
+                int end, const BlockTraces<T>* traces, BlockForwardRoom<T>& room, T* h,
+                const Checkpoints<T>* checkpoints) {
+  Block<T>& b = room.block;
+  GroupRows<T>& rows = room.rows;
+  for (int row = from; row < end;) {
+    ReadGroup group;
+    for (; row < end && group.count < kReadRows; ++row) {
+      if (x.reads(first + row)) {
+        group.row[group.count++] = row;
+      } else {
+        T* to = h + (first + row) * shape.row_stride;
+        for (int64_t i = 0; i < shape.width; ++i) to[i] = T(0);
+      }
+    }
+    if (group.count == 0) continue;
+    load_reads(b, shape, x, first, group, rows);
+    if (plan.orthogonalized) read_rows(b, plan, group, traces, rows, room.records);
+    for (int i = 0; i < group.count; ++i) {
+      const int64_t token = first + group.row[i];
+      T *raw = rows.raw + i * b.d, *r = rows.r + i * b.d;
+      const T over = T(1) / rows.den[i].value;
+      if (plan.orthogonalized) {
+        if (checkpoints != nullptr)
+          save<T>(b.width(), rows.s[i], rows.w + i * b.d, rows.y + i * b.d, checkpoints->read(token));
+        combine(b.width(), plan.alpha * over, static_cast<const T*>(r), (T(1) - plan.alpha) * over,
+                static_cast<const T*>(raw), r);
+      } else {
+        scale(b.width(), over, static_cast<const T*>(raw), r);
+      }
+      copy_out(b.width(), shape.width, static_cast<const T*>(r), h + token * shape.row_stride);
+    }
+    if (plan.orthogonalized)
+      scale(b.width(), T(1), static_cast<const T*>(rows.w + (group.count - 1) * b.d), room.latest_w);
+  }
+}
+
+/// The row from which on, from `from`, A_t cancels too much for this base: b.tokens if there is none. `traces` of the
+/// rows before it are set.
+template <typename T>
+int cancelling_row(const ReadPlan<T>& plan, const Block<T>& b, int from, BlockTraces<T>* traces) {
+  for (int row = from; row < b.tokens && plan.orthogonalized; ++row) {
+    traces[row] = traces_of(b, row);
+    const bool same_as_base = b.in_base && row == 0;
+    if (!same_as_base && !(traces[row].size <= Wide<T>(kBlockCancelLimit) * traces[row].trace) &&
+        traces[row].size > Wide<T>(0))
+      return row;
+  }
+  return b.tokens;
+}
+
+/// Cuts the block after `row`, which begins the next one.
+template <typename T>
+void cut_block(const ReadPlan<T>& plan, int row, BlockTraces<T>* traces, Block<T>& b) {
+  b.tokens = row + 1;
+  end_block(b);
+  begin_block(plan, true, b);
+  traces[0] = {b.trace, b.square, b.trace};
+}
+
+/// The next rows of a block with all their products. Returns the row at which it has to be cut, or b.tokens.
+template <typename T>
+int add_tokens(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int count,
+               BlockTraces<T>* traces, Block<T>& b) {
+  const int from = b.tokens;
+  add_rows(shape, x, first, count, b);
+  if (plan.orthogonalized) add_base_products(from, b);
+  add_small_products(plan, from, b);
+  return cancelling_row(plan, b, from, traces);
+}
+
+/// The tokens of `shape` through room.block, which holds those since the last multiple of its length.
+template <typename T>
+void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t position,
+                BlockForwardRoom<T>& room, T* h, T* checkpoint_numbers) {
+  Block<T>& b = room.block;
+  const Checkpoints<T> checkpoints(b.d, shape, plan.orthogonalized, checkpoint_numbers);
+  const Checkpoints<T>* kept = checkpoint_numbers == nullptr ? nullptr : &checkpoints;
+  BlockTraces<T> traces[kLongestChunk];
+  for (int64_t t = 0; t < shape.tokens;) {
+    const int past = static_cast<int>((position + t) % b.c);
+    if (past == 0) {
+      if (position + t > 0) end_block(b);
+      scale(b.width(), T(1), static_cast<const T*>(room.latest_w), b.w);
+      if (kept != nullptr) save(b, kept->memory(t / b.c));
+      begin_block(plan, false, b);
+    }
+    const int64_t end = shape.tokens - t < b.c - past ? shape.tokens : t + b.c - past;
+    while (t < end) {
+      const int from = b.tokens;
+      const int cut = add_tokens(plan, shape, x, t, static_cast<int>(end - t), traces, b), tokens = b.tokens;
+      read_block(plan, shape, x, t - from, from, cut, traces, room, h, kept);
+      t += cut - from;
+      if (cut == tokens) break;
+      cut_block(plan, cut, traces, b);
+      read_block(plan, shape, x, t, 0, 1, traces, room, h, kept);
+      ++t;
+    }
+  }
+}
+
+template <typename T>
+void block_forward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints,
+                   T* buffer) {
+  Scratch<T> scratch(buffer);
+  BlockForwardRoom<T> room(d, plan, scratch);
+  start_base(plan, room);
+  run_blocks(plan, shape, x, 0, room, h, checkpoints);
+}
+
+/// Where a stream has a block between tokens.
+template <typename N>
+struct SavedBlock {
+  N *C, *A = nullptr, *n, *w, *latest_w, *K, *X, *V_A = nullptr, *n_t, *w_t;
+  N *m, *g, *m_t, *tokens, *in_base;
+
+  SavedBlock(int64_t d, bool orthogonalized, Scratch<N>& numbers) {
+    const int64_t c = chunk_tokens(static_cast<int>(d));
+    C = numbers.take(d * d);
+    for (N** row : {&n, &w, &latest_w, &n_t}) *row = numbers.take(d);
+    K = numbers.take(c * d);
+    X = numbers.take(2 * c * d);
+    w_t = numbers.take(c);
+    for (N** number : {&m, &g, &m_t, &tokens, &in_base}) *number = numbers.take(1);
+    if (!orthogonalized) return;
+    A = numbers.take(d * d);
+    V_A = numbers.take(c * d);
+  }
+};
+
+/// Calls copy(count, in the block, in the saved one) for each array of both. `last` is the last row.
+template <typename T, typename N, class Copy>
+void copy_block(const BlockForwardRoom<T>& room, const SavedBlock<N>& saved, int last, const Copy& copy) {
+  const Block<T>& b = room.block;
+  const int64_t d = b.d, c = b.c;
+  copy(d * d, b.C, saved.C);
+  copy(d, b.n, saved.n);
+  copy(d, b.w, saved.w);
+  copy(d, room.latest_w, saved.latest_w);
+  copy(c * d, b.K, saved.K);
+  copy(2 * c * d, b.X, saved.X);
+  copy(d, b.n_of(last), saved.n_t);
+  copy(c, b.w_of(last), saved.w_t);
+  copy(1, b.g + last, saved.g);
+  if (saved.A == nullptr) return;
+  copy(d * d, b.A, saved.A);
+  copy(c * d, b.V_A, saved.V_A);
+}
+
+template <typename T>
+void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h,
+                  Wide<T>* state_numbers, int64_t position, T* buffer) {
+  using N = Wide<T>;
+  Scratch<T> scratch(buffer);
+  BlockForwardRoom<T> room(d, plan, scratch);
+  Block<T>& b = room.block;
+  auto numbers = Scratch<N>::packed(state_numbers);
+  const SavedBlock<N> state(d, plan.orthogonalized, numbers);
+  if (position == 0) {
+    start_base(plan, room);
+  } else {
+    const int tokens = static_cast<int>(value_of(*state.tokens));
+    clear_block(plan, *state.in_base > N(0), b);
+    copy_block(room, state, tokens - 1, [](int64_t count, T* to, const N* from) { copy_numbers(count, from, to); });
+    b.m = static_cast<T>(*state.m);
+    b.m_of[tokens - 1] = static_cast<T>(*state.m_t);
+    b.tokens = tokens;
+    measure_base(plan, b);
+    add_small_products(plan, 0, b);
+  }
+  run_blocks<T>(plan, shape, x, position, room, h, nullptr);
+  copy_block(room, state, b.tokens - 1, [](int64_t count, const T* from, N* to) { copy_numbers(count, from, to); });
+  *state.m = static_cast<N>(b.m);
+  *state.m_t = static_cast<N>(b.m_of[b.tokens - 1]);
+  *state.tokens = N(b.tokens);
+  *state.in_base = N(b.in_base ? 1 : 0);
+}
+
+}  // namespace orthoread::ORTHOREAD_ISA

@@ -1,0 +1,247 @@
+// A head that is computed in blocks of tokens (ops/memory/block.h) beside the same head token by token, of any width:
+// the same numbers, but for rounding, and when streamed the same bits as in one piece.
+#include "ops/memory/head.h"
+
+#include "tests/fused_memory.h"
+
+#include <array>
+
+using namespace orthoread;
+
+namespace {
+
+enum class Kind {
+  ordinary,
+  alike,       // keys and values that resemble one another: an eigenvalue dominates, and is deflated
+  one_key,     // rank 1
+  taken_back,  // what one token writes the next one cancels, so that a block has to be cut
+  restarts     // the memory is forgotten now and then
+};
+constexpr const char* kKinds[] = {"ordinary", "alike", "one key", "taken back", "restarts"};
+
+/// One sequence of S tokens.
+struct Sequence {
+  Array<double> q, k, v, input_gate, log_forget, dh;
+  std::vector<uint8_t> mask;  // empty: all tokens are read
+};
+
+Sequence sequence(Kind kind, int64_t S, int64_t d, bool masked, uint64_t seed) {
+  RandomStream random(seed);
+  const auto normal = [&](int64_t count, double scale) {
+    Array<double> x({count});
+    for (int64_t i = 0; i < count; ++i) x.edit()[i] = scale * random.normal();
+    return x;
+  };
+  Sequence s{normal(S * d, 1),
+             normal(S * d, 1 / std::sqrt(static_cast<double>(d))),
+             normal(S * d, 1),
+             normal(S, 1),
+             normal(S, 0.1),
+             normal(S * d, 1),
+             {}};
+  double *k = s.k.edit(), *v = s.v.edit(), *ig = s.input_gate.edit(), *lf = s.log_forget.edit();
+  for (int64_t t = 0; t < S; ++t) lf[t] = -std::abs(lf[t]);
+  for (int64_t i = d; i < S * d; ++i) {
+    if (kind == Kind::alike) k[i] = k[i % d] + 0.1 * k[i];
+    if (kind == Kind::alike) v[i] = v[i % d] + 0.3 * v[i];
+    if (kind == Kind::one_key) k[i] = k[i % d];
+  }
+  for (int64_t t = 1; t < S; ++t) {
+    if (kind == Kind::restarts && t % 7 == 0) lf[t] = t % 2 == 0 ? -kInfinity : -40;
+    if (kind != Kind::taken_back || t % 5 != 0) continue;
+    const bool all = t % 2 == 0;  // of the memory, or of the last token alone
+    lf[t] = 0;
+    if (all) lf[t - 1] = -kInfinity;
+    ig[t] = ig[t - 1];
+    for (int64_t i = t * d; i < (t + 1) * d; ++i) {
+      k[i] = k[i - d];
+      v[i] = -v[i - d];
+    }
+  }
+  for (int64_t t = 0; masked && t < S; ++t) s.mask.push_back(t % 3 == 1 || t == 20 ? 1 : 0);
+  return s;
+}
+
+template <Real T>
+struct Head {
+  Head(const Sequence& s, const MemoryRead& read, int64_t width, bool in_blocks)
+      : inputs{cast<T>(s.q), cast<T>(s.k), cast<T>(s.v), cast<T>(s.input_gate), cast<T>(s.log_forget), cast<T>(s.dh)},
+        of(read),
+        shape{s.input_gate.size(), width, width, 1, in_blocks},
+        x{inputs[0].data(), inputs[1].data(), inputs[2].data(),
+          inputs[3].data(), inputs[4].data(), s.mask.empty() ? nullptr : s.mask.data()} {}
+
+  /// h and the gradients.
+  std::vector<Array<T>> both_ways() const {
+    std::vector<Array<T>> y;
+    for (const int i : {0, 0, 1, 2, 3, 4}) y.emplace_back(inputs[static_cast<size_t>(i)].shape());
+    Array<T> checkpoints({head_checkpoint_size<T>(of, shape)}), forward({head_forward_scratch_size<T>(of, shape)});
+    Array<T> backward({head_backward_scratch_size<T>(of, shape)});
+    head_forward<T>(of, shape, x, y[0].edit(), checkpoints.edit(), forward.edit());
+    head_backward<T>(of, shape, x, inputs[5].data(), checkpoints.data(),
+                     {y[1].edit(), y[2].edit(), y[3].edit(), y[4].edit(), y[5].edit()}, backward.edit());
+    return y;
+  }
+
+  /// h, `step` tokens at a time.
+  Array<T> streamed(int64_t step) const {
+    Array<T> h(inputs[0].shape());
+    HeadState<Wide<T>> state;
+    for (int64_t t = 0; t < shape.tokens; t += step) {
+      HeadShape part = shape;
+      part.tokens = std::min(step, shape.tokens - t);
+      HeadInputs<T> rest = x;
+      for (const T** rows : {&rest.q, &rest.k, &rest.v}) *rows += t * shape.width;
+      for (const T** gates : {&rest.input_gate, &rest.log_forget}) *gates += t;
+      if (rest.read_mask != nullptr) rest.read_mask += t;
+      Array<T> scratch({head_forward_scratch_size<T>(of, part)});
+      head_stream<T>(of, part, rest, h.edit() + t * shape.width, state, scratch.edit());
+    }
+    return h;
+  }
+
+  std::vector<Array<T>> inputs;
+  MemoryRead of;
+  HeadShape shape;
+  HeadInputs<T> x;
+};
+
+double largest_of(const Array<double>& x) {
+  double most = 0;
+  for (int64_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x.data()[i]));
+  return most;
+}
+
+/// The largest difference, NaN if there is one.
+template <Real T, class Part>
+double difference(const Array<T>& a, const Array<T>& b, Part part) {
+  double most = 0;
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const double off = std::abs(part(a.data()[i]) - part(b.data()[i]));
+    if (!(off <= most)) most = off;
+  }
+  return most;
+}
+
+const std::vector<MemoryRead>& reads() {
+  static const std::vector<MemoryRead> all = {MemoryRead::raw(),      MemoryRead::ns(0), MemoryRead::ns(2),
+                                              MemoryRead::ns(5, 0.6), MemoryRead::ns(5), MemoryRead::ns(8)};
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("block: the same head as token by token") {
+  with_each_instruction_set([&] {
+    for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::one_key, Kind::taken_back, Kind::restarts}) {
+      for (const MemoryRead& read : reads()) {
+        for (const int64_t d : {1, 5, 24, 48, 130}) {
+          for (const bool masked : {false, true}) {
+            if (d == 130 && (masked || read.steps == 8)) continue;  // takes long
+            const int64_t S = d == 130 ? 35 : 70;
+            CAPTURE(kKinds[static_cast<int>(kind)]);
+            CAPTURE(read.name());
+            CAPTURE(d);
+            CAPTURE(masked);
+            const Sequence s = sequence(kind, S, d, masked, static_cast<uint64_t>(d));
+            const auto block = Head<double>(s, read, d, true).both_ways(),
+                       token = Head<double>(s, read, d, false).both_ways();
+            for (size_t r = 0; r < block.size(); ++r) {
+              const double size = largest_of(token[r]),
+                           off = difference(block[r], token[r], [](double x) { return x; });
+              const double floor =
+                  std::max(size, 1e-2);  // of a gradient that cancels out only rounding errors are left
+              CHECK_MESSAGE(off <= 2e-11 * floor, fmt::format("{} is off by {:.1e} of {:.1e}", kNames[r], off, size));
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("block: a stream has the bits of the whole") {
+  with_each_instruction_set([&] {
+    for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::taken_back}) {
+      for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
+        for (const int64_t d : {5, 48, 130}) {
+          CAPTURE(kKinds[static_cast<int>(kind)]);
+          CAPTURE(read.name());
+          CAPTURE(d);
+          const Sequence s = sequence(kind, 40, d, false, 3);
+          const auto same = [&]<Real T>(T) {
+            const Head<T> head(s, read, d, true);
+            const Array<T> whole = head.both_ways()[0];
+            for (const int64_t step : {1, 7}) CHECK(same_bits(whole, head.streamed(step)));
+          };
+          same(float());
+          same(double());
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("block: its backward on Dual is the derivative of its backward") {
+  for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::taken_back}) {
+    for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(3, 0.5), MemoryRead::ns(5)}) {
+      CAPTURE(kKinds[static_cast<int>(kind)]);
+      CAPTURE(read.name());
+      const Sequence s = sequence(kind, 37, 6, true, 5);
+      const auto both = [&](bool in_blocks) {
+        Head<Dual> head(s, read, 6, in_blocks);
+        for (size_t i = 0; i < head.inputs.size(); ++i) {  // along a direction
+          const Array<double> slopes = uniform_array(head.inputs[i].shape(), i, -1, 1);
+          for (int64_t n = 0; n < slopes.size(); ++n) head.inputs[i].edit()[n].slope = slopes.data()[n];
+        }
+        return head.both_ways();
+      };
+      const auto block = both(true), token = both(false);
+      for (size_t r = 0; r < block.size(); ++r) {
+        const auto compare = [&](auto part) {
+          const double size = difference(token[r], Array<Dual>(token[r].shape()), part);
+          CHECK(difference(block[r], token[r], part) <= 2e-11 * std::max(size, 1e-2));
+        };
+        compare([](Dual x) { return x.value; });
+        compare([](Dual x) { return x.slope; });
+      }
+    }
+  }
+}
+
+TEST_CASE("block: in float nearly as exact as token by token") {
+  with_each_instruction_set([&] {
+    for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::one_key, Kind::taken_back, Kind::restarts}) {
+      for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
+        for (const int64_t d : {130, 260}) {
+          CAPTURE(kKinds[static_cast<int>(kind)]);
+          CAPTURE(read.name());
+          CAPTURE(d);
+          std::array<double, 6> block_error{}, token_error{};
+          for (uint64_t seed = 1; seed <= (d == 130 ? 4U : 2U); ++seed) {
+            Sequence s = sequence(kind, 40, d, false, seed);
+            for (Array<double>* x : {&s.q, &s.k, &s.v, &s.input_gate, &s.log_forget, &s.dh})
+              *x = cast<double>(cast<float>(*x));
+            const auto exact = Head<double>(s, read, d, false).both_ways();
+            const auto block = Head<float>(s, read, d, true).both_ways(),
+                       token = Head<float>(s, read, d, false).both_ways();
+            for (size_t r = 0; r < exact.size(); ++r) {
+              const auto error = [&](const Array<float>& x) {
+                return difference(cast<double>(x), exact[r], [](double n) { return n; }) /
+                       std::max(largest_of(exact[r]), 1e-2);
+              };
+              block_error[r] = std::max(block_error[r], error(block[r]));
+              token_error[r] = std::max(token_error[r], error(token[r]));
+            }
+          }
+          for (size_t r = 0; r < 6; ++r) {
+            // Each is the largest of a few draws: the ratio scatters about 1. The most that was seen is 4.
+            CHECK_MESSAGE(block_error[r] <= 5 * std::max(token_error[r], 5e-7),
+                          fmt::format("{} is off by {:.1e} of its size, {:.1e} token by token", kNames[r],
+                                      block_error[r], token_error[r]));
+          }
+        }
+      }
+    }
+  });
+}
