@@ -76,7 +76,7 @@ struct Block {
 
   Block(int64_t width, const ReadPlan<T>& plan, bool with_squares, Scratch<T>& scratch)
       : d(static_cast<int>(width)), c(chunk_tokens(d)), squares(with_squares && plan.gram) {
-    const int64_t dd = width * width, cd = c * width, cc = c * c;
+    const int64_t dd = width * width, cd = c * width, cc = static_cast<int64_t>(c) * c;
     for (T** matrix : {&C, &C_transposed}) *matrix = scratch.take(dd);
     for (T** row : {&n, &w}) *row = scratch.take(d);
     K = scratch.take(cd);

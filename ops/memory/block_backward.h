@@ -23,9 +23,9 @@ template <typename T>
 struct BlockCotangent {
   T *C, *n;  // of the memory after it, and then of its base
   Wide<T> m = Wide<T>(0);
-  T *A, *M, *VV;  // d x d, c x c, c x c
-  T *K, *X, *Q;   // c x d, 2c x d, c x d
-  Wide<T>* W;     // c x c
+  T *A, *M, *VV;                             // d x d, c x c, c x c
+  T *K, *X, *Q;                              // c x d, 2c x d, c x d
+  Wide<T> W[kLongestChunk * kLongestChunk];  // c x c
   Wide<T> g[kLongestChunk];
   T q_n[kLongestChunk], floor_m[kLongestChunk];  // of q_t.n_t, and of m_t through exp(-m_t)
 
@@ -37,8 +37,7 @@ struct BlockCotangent {
         VV(scratch.take(c * c)),
         K(scratch.take(c * d)),
         X(scratch.take(2 * c * d)),
-        Q(scratch.take(c * d)),
-        W(reinterpret_cast<Wide<T>*>(scratch.take(c * c * static_cast<int64_t>(sizeof(Wide<T>) / sizeof(T))))) {}
+        Q(scratch.take(c * d)) {}
 };
 
 /// The arrays that a group's backward works in, with R = kReadRows.
@@ -53,9 +52,9 @@ struct GroupBackwardRows {
   T *t, *full_L, *t_L, *b_P, *t_P;                   // of the pairs: terms R x d, (d + 2c), 2c, c, c
 
   GroupBackwardRows(int64_t d, int64_t c, int64_t terms, Scratch<T>& scratch) {
-    for (T** rows : {&dr, &dy, &z, &H_z, &b, &C_z}) *rows = scratch.take(kReadRows * d);
-    for (T** rows : {&left, &right, &C_right}) *rows = scratch.take(3 * kReadRows * d);
-    for (T** rows : {&K_left, &V_right}) *rows = scratch.take(3 * kReadRows * c);
+    for (T** rows : {&dr, &dy, &z, &H_z, &b, &C_z}) *rows = scratch.take(d * kReadRows);
+    for (T** rows : {&left, &right, &C_right}) *rows = scratch.take(d * 3 * kReadRows);
+    for (T** rows : {&K_left, &V_right}) *rows = scratch.take(c * 3 * kReadRows);
     for (T** weights : {&H, &F}) *weights = scratch.take(terms);
     hankel = scratch.take(2 * terms + 1);
     const int64_t pairs = terms * kReadRows;
