@@ -167,7 +167,9 @@ GradientReport check_model(const MemoryRead& read, uint64_t seed) {
                            for (size_t i = 0; i < x.size(); ++i) *parameters[i].tensor = x[i];
                            return cross_entropy(model.forward(tokens), targets);
                          },
-                         {.dual = 2e-13, .on_dual = 5e-13, .seed = seed});
+                         // Where some q.n is nearly 0, h is large and its group norm divides that away: numbers pass
+                         // through that are much larger than any gradient.
+                         {.dual = 2e-12, .on_dual = 2e-12, .float32 = 80, .seed = seed});
 }
 
 }  // namespace orthoread

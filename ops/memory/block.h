@@ -35,7 +35,7 @@ inline constexpr double kBlockCancelLimit = 8;
 /// alike, rounding errors grow with the number of terms.
 inline constexpr int64_t kSummedAtOnce = 64;
 
-/// a b into c, or added to c; the numbers of a row are `*_row` apart, and a's columns too where it is transposed.
+/// c = a b or c += a b, as in MatrixProduct: a is (m, k), b (k, n), c (m, n).
 template <typename T>
 ORTHOREAD_INLINE void product(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b,
                               int64_t b_row, T* c, int64_t c_row, Store how = Store::replace) {
@@ -46,7 +46,7 @@ ORTHOREAD_INLINE void product(int64_t m, int64_t n, int64_t k, const T* a, int64
   }
 }
 
-/// to = from^T, both with rows of `columns` and `rows` numbers.
+/// to = from^T: from is (rows, columns), and its rows begin from_row numbers apart.
 template <typename T>
 void transpose(int rows, int columns, const T* from, int64_t from_row, T* to, int64_t to_row) {
   constexpr int tile = 16;  // a line of a cache
@@ -55,6 +55,7 @@ void transpose(int rows, int columns, const T* from, int64_t from_row, T* to, in
       for (int n = i; n < i + tile && n < rows; ++n) to[j * to_row + n] = from[n * from_row + j];
 }
 
+/// A base and the tokens since. A and the products from M on are there only where reads are orthogonalized.
 template <typename T>
 struct Block {
   int d, c;              // width, most tokens
@@ -129,7 +130,7 @@ void clear_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
   scale(b.width(), T(1), static_cast<const T*>(b.n), b.N);
 }
 
-/// |x|^2, of d rows.
+/// The sum of the squares of a d x d matrix.
 template <typename T>
 Wide<T> square_of(const Block<T>& b, const T* x) {
   Wide<T> sum = Wide<T>(0);

@@ -40,7 +40,7 @@ struct BlockCotangent {
         Q(scratch.take(c * d)) {}
 };
 
-/// The arrays that a group's backward works in, with R = kReadRows.
+/// The rows of a group's backward, R = kReadRows of each kind.
 template <typename T>
 struct GroupBackwardRows {
   T *dr, *dy, *z, *H_z, *b, *C_z;  // R x d; H_z is H(G') y'
@@ -66,6 +66,7 @@ struct GroupBackwardRows {
   }
 };
 
+/// The arrays that a backward works in.
 template <typename T>
 struct BlockBackwardRoom {
   Block<T> block;
@@ -73,7 +74,6 @@ struct BlockBackwardRoom {
   Records<T> both, pairs;  // of y and t, and of the b_j
   GroupBackwardRows<T> group;
   BlockCotangent<T> dx;
-  T* bases;               // C and n of each block of a chunk
   T *spare, *spare_rows;  // a matrix, and 2c rows
 
   BlockBackwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
@@ -83,15 +83,13 @@ struct BlockBackwardRoom {
         pairs({block.d, block.c}, kReadRows, terms(plan), scratch),
         group(d, block.c, terms(plan), scratch),
         dx(d, block.c, scratch),
-        bases(scratch.take((block.c + 1) * (d + 1) * d)),
         spare(scratch.take(d > block.c ? d * d : block.c * block.c)),
         spare_rows(scratch.take(2 * block.c * d)) {}
   static int64_t terms(const ReadPlan<T>& plan) { return plan.orthogonalized ? plan.most_terms + 1 : 0; }
-  T* base(int number) const { return bases + static_cast<int64_t>(number) * (block.d + 1) * block.d; }
 };
 
-/// Adds the cotangents of sum over rows of l.C_t r, `count` times the group's rows of room.left and room.right, and
-/// leaves C_t r of the first ones in C_right.
+/// Adds the cotangents of the sum of l.C_t r, with `count` rows l in room.left and r in room.right for each token of
+/// the group, the first of every token first. C_right becomes C_t r of these first rows.
 template <typename T>
 void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, const GroupBackwardRows<T>& room,
                       BlockCotangent<T>& dx) {
@@ -117,8 +115,8 @@ void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, cons
   product<T>(group.count, d, c, room.V_right, c, 1, b.K, d, room.C_right, d, Store::add);
 }
 
-/// Adds the cotangents of the pairs of term `term` of room.both and room.pairs, and <dG, G> of each row. The weight is
-/// 2 slope.
+/// The pairs of one term, t from room.both and b from room.pairs: adds to dW and dg and, for each token, <dG, G>;
+/// leaves the rows whose products are the rest of the cotangents. Each pair has the weight 2 slope.
 template <typename T>
 void pair_cotangents(const Block<T>& b, const ReadGroup& group, int term, const BlockBackwardRoom<T>& room,
                      Wide<T>* radial, BlockCotangent<T>& dx) {
@@ -164,8 +162,8 @@ void pair_cotangents(const Block<T>& b, const ReadGroup& group, int term, const 
   }
 }
 
-/// dt of the eigenpair that is deflated from row i: what deflated_read.h adds to the series. Sets dy and r, and the
-/// rows of dC_t but for c, of which z is left.
+/// Row i, of whose memory an eigenpair is deflated: what deflated_read.h makes of the T_j y' and T_j t'. Sets r, dy, b
+/// and z; C_t z is left to the group.
 template <typename T>
 void deflated_row(const Block<T>& b, const ReadPlan<T>& plan, int count, int i, BlockBackwardRoom<T>& room) {
   const Width<0> width = b.width();
@@ -202,8 +200,9 @@ void deflated_row(const Block<T>& b, const ReadPlan<T>& plan, int count, int i, 
   add(width, raw_share * split.kappa, dr, to_b);
 }
 
-/// The b_j of row i, j >= 1, from the T_j y (deflated_read.h): term j - 1 of room.pairs. Terms that the row has not are
-/// 0. Halves term 0 of both, so that all pairs have one weight.
+/// The b_j of row i, j >= 1, from the T_j y (deflated_read.h), with all that the records hold of them, as this is
+/// linear: they become term j - 1 of room.pairs. Terms beyond the row's series are set to 0. Halves term 0 of both, so
+/// that all pairs have one weight.
 template <typename T>
 void pair_row(const Block<T>& b, int count, int i, int most, BlockBackwardRoom<T>& room) {
   const SeriesView<T>& series = room.rows.s[i].series;
@@ -396,8 +395,8 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
   }
 }
 
-/// The products of C, n and W with what they come from, once all reads are through; `spare` has d x d numbers, and rows
-/// twice c x d.
+/// From dA, dU, dM and the cotangent of V V^T, once all reads are through, to dC, dK and dV. `spare` has the room of a
+/// matrix.
 template <typename T>
 void base_cotangents(const ReadPlan<T>& plan, const Block<T>& b, T* spare, BlockCotangent<T>& dx) {
   const int d = b.d, c = b.c, tokens = b.tokens;
@@ -519,18 +518,16 @@ template <typename T>
 void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
                     const T* checkpoint_numbers, const HeadGradients<T>& dx, T* buffer) {
   const int c = chunk_tokens(d);
-  const int64_t dd = static_cast<int64_t>(d) * d;
   const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, checkpoint_numbers);
   Scratch<T> scratch(buffer);
   BlockBackwardRoom<T> room(d, plan, scratch);
   Block<T>& b = room.block;
-  zero_all(dd, room.dx.C);
+  zero_all(static_cast<int64_t>(d) * d, room.dx.C);
   zero(b.width(), room.dx.n);
   BlockTraces<T> traces[kLongestChunk];
   for (int64_t start = (shape.tokens + c - 1) / c * c - c; start >= 0; start -= c) {
     const int64_t end = shape.tokens < start + c ? shape.tokens : start + c;
     BlockPart parts[kLongestChunk];
-    T m[kLongestChunk];
     int count = 0;
     const auto set_up = [&](BlockPart& part) {  // on the base that is there
       begin_block(plan, part.in_base, b);
@@ -541,23 +538,23 @@ void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, cons
       part.rows = part.read_end < b.tokens ? part.read_end + 1 : b.tokens;
     };
     restore(checkpoints.memory(start / c), b);
-    for (int64_t first = start;;) {
+    for (int64_t first = start;; first += parts[count - 1].read_end) {
       BlockPart& part = parts[count];
-      part = {first, count > 0, 0, 0};
-      copy_numbers(dd, static_cast<const T*>(b.C), room.base(count));
-      copy_numbers(d, static_cast<const T*>(b.n), room.base(count) + dd);
-      m[count++] = b.m;
+      part = {first, count++ > 0, 0, 0};
       set_up(part);
       if (part.read_end == part.rows) break;
       b.tokens = part.rows;
       end_block(b);
-      first += part.read_end;
     }
     for (int n = count - 1; n >= 0; --n) {
-      if (n < count - 1) {
-        copy_numbers(dd, static_cast<const T*>(room.base(n)), b.C);
-        copy_numbers(d, static_cast<const T*>(room.base(n) + dd), b.n);
-        b.m = m[n];
+      if (n < count - 1) {  // a chunk is seldom cut: the bases are not kept
+        restore(checkpoints.memory(start / c), b);
+        for (int before = 0; before < n; ++before) {
+          clear_block(plan, parts[before].in_base, b);
+          const int there = b.tokens;
+          add_rows(shape, x, parts[before].first + there, parts[before].rows - there, b);
+          end_block(b);
+        }
         set_up(parts[n]);
       }
       part_backward(plan, shape, x, dh, parts[n], traces, checkpoints, dx, room);

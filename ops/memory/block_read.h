@@ -18,13 +18,14 @@ ORTHOREAD_INLINE void times(Width<0> width, const T* x, const T* y, T* to) {
   each_pack<T>(width, [&](int c) { store(to + c, load(x + c) * load(y + c)); });
 }
 
-/// The rows of a group's tokens.
+/// Tokens that are read together.
 struct ReadGroup {
   int count = 0;
-  int row[kReadRows];  // in the block
+  int row[kReadRows];  // where they are in the block
 };
 
-/// What is kept of a row x of the recurrences: x, A x, V x and U x, and M p.
+/// A record keeps of a row x of the recurrences: x, A x, V x, U x and M p, with p = W_t o (V x). Here is where each
+/// begins.
 struct RecordShape {
   int d, c;
   int size() const { return 2 * d + 3 * c; }
@@ -34,7 +35,7 @@ struct RecordShape {
   int Mp() const { return 2 * d + 2 * c; }
 };
 
-/// Records of one array for each term of a series, and room to make them.
+/// Records for each term of some tokens' series, and the room to make them.
 template <typename T>
 struct Records {
   RecordShape shape;
@@ -52,7 +53,7 @@ struct Records {
   T* at(int term, int row) const { return numbers + (static_cast<int64_t>(term) * per_term + row) * shape.size(); }
 };
 
-/// (p, of x) g U-part and V-part of A_t x: L = (g p, g r + W_t o (M p)).
+/// L = (g p, g r + W_t o (M p)), r = W_t o (U x), from the record of x: A_t x = g^2 A x + X^T L.
 template <typename T>
 ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, const T* record, const RecordShape& at, const T* p, T* L) {
   const T g = b.g[token], *w = b.w_of(token);
@@ -62,7 +63,8 @@ ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, const T* record, co
   });
 }
 
-/// The rest of the records of one term, from their x; row i is of the group's token i % count. products become A_t x.
+/// Completes the records of one term, of which x is there, and sets records.products to A_t x. Row i is of the group's
+/// token i % count.
 template <typename T>
 void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const Records<T>& records) {
   const RecordShape& at = records.shape;
