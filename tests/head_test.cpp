@@ -7,7 +7,7 @@
 #include "ops/memory/forward.h"
 #include "ops/memory/read_series.h"
 #include "ops/simd/instruction_set.h"
-#include "tests/support.h"
+#include "tests/fused_memory.h"
 
 #include <numeric>
 
@@ -335,8 +335,7 @@ TEST_CASE("head: an eigenvalue that is not beyond the series is left in it") {
 
 TEST_CASE("head: the kernels stay inside their buffers") {
   const InstructionSet before = instruction_set();
-  for (const InstructionSet set : kInstructionSets) {
-    if (!supported(set)) continue;
+  for (const InstructionSet set : tested_instruction_sets()) {
     set_instruction_set(set);
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(5, 0.5), MemoryRead::ns(8)}) {
       for (const int64_t d : {1, 5, 16, 17, 32, 48, 64, 96, 128, 130}) {
