@@ -217,10 +217,7 @@ void pair_row(const Block<T>& b, int count, int i, int most, BlockBackwardRoom<T
   product<T>(terms - 1, size, terms - 1, hankel + 1, 1, 1, room.both.at(0, i),
              static_cast<int64_t>(room.both.per_term) * size, room.pairs.at(0, i),
              static_cast<int64_t>(room.pairs.per_term) * size);
-  for (int j = terms - 1; j < most; ++j) {
-    zero_all(size, room.pairs.at(j, i));
-    zero_all(size, room.both.at(j, count + i));
-  }
+  for (int j = terms - 1; j < most; ++j) zero_all(size, room.pairs.at(j, i));
   static_cast<void>(b);
 }
 
