@@ -146,8 +146,11 @@ struct Site {
   auto operator<=>(const Site&) const = default;
 };
 
-double slope_of(double) { return 0; }
-double slope_of(Dual x) { return x.slope; }
+template <Real T>
+double slope_of(T x) {
+  if constexpr (std::same_as<T, Dual>) return x.slope;
+  return 0;
+}
 
 /// Whether a wrong gradient differs from the right one by more than rounding errors, cotangents being normal: some
 /// gradients are zero by nature, or equal to their neighbours.
@@ -312,6 +315,9 @@ TEST_CASE("generic mutants: the check of each op notices every mistake in a grad
   for (const std::string& op : declared_ops()) CHECK_MESSAGE(by_check[op] > 0, op);
   for (const Mistake& mistake : kMistakes) CHECK_MESSAGE(by_mistake[mistake.name] > 0, mistake.name);
   constexpr int kFewest = 14;
-  for (const auto& [input, count] : by_input)
-    CHECK_MESSAGE(count >= kFewest, fmt::format("{}, input {}: {} mistakes", input.first, input.second, count));
+  for (const auto& of : by_input) {  // clang 14 does not capture bindings
+    const auto& [op, input] = of.first;
+    const std::string text = fmt::format("{}, input {}: {} mistakes", op, input, of.second);
+    CHECK_MESSAGE(of.second >= kFewest, text);
+  }
 }
