@@ -235,8 +235,9 @@ TEST_CASE("block: in float nearly as exact as token by token") {
             }
           }
           for (size_t r = 0; r < 6; ++r) {
-            // Each is the largest of a few draws: the ratio scatters about 1. The most that was seen is 4.
-            CHECK_MESSAGE(block_error[r] <= 5 * std::max(token_error[r], 5e-7),
+            // Each is the largest of a few draws: the ratio scatters about 1. The most that was seen is 5.9, of dq
+            // after no step at d = 260, built by clang.
+            CHECK_MESSAGE(block_error[r] <= 8 * std::max(token_error[r], 5e-7),
                           fmt::format("{} is off by {:.1e} of its size, {:.1e} token by token", kNames[r],
                                       block_error[r], token_error[r]));
           }
