@@ -204,7 +204,7 @@ void deflated_row(const Block<T>& b, const ReadPlan<T>& plan, int count, int i, 
 /// linear: they become term j - 1 of room.pairs. Terms beyond the row's series are set to 0. Halves term 0 of both, so
 /// that all pairs have one weight.
 template <typename T>
-void pair_row(const Block<T>& b, int count, int i, int most, BlockBackwardRoom<T>& room) {
+void pair_row(int count, int i, int most, BlockBackwardRoom<T>& room) {
   const SeriesView<T>& series = room.rows.s[i].series;
   const int terms = series.terms, size = room.both.shape.size();
   T* hankel = room.group.hankel;
@@ -218,7 +218,6 @@ void pair_row(const Block<T>& b, int count, int i, int most, BlockBackwardRoom<T
              static_cast<int64_t>(room.both.per_term) * size, room.pairs.at(0, i),
              static_cast<int64_t>(room.pairs.per_term) * size);
   for (int j = terms - 1; j < most; ++j) zero_all(size, room.pairs.at(j, i));
-  static_cast<void>(b);
 }
 
 /// The last pair of a deflated row takes out what the sum of the others has along w: t = w, b = -M^T w - M w.
@@ -309,7 +308,7 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
     }
     if (deflated) {
       kinds = 3;
-      times_memory_transposed(b, group, static_cast<const T*>(rows.w), rows.small, rows.a);
+      memory_times(b, group, static_cast<const T*>(rows.w), rows.small, rows.a);
     }
     for (int i = 0; i < count; ++i) {
       if (rows.s[i].mu > T(0)) split_row(b, i, rows);
@@ -330,11 +329,11 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
         weigh_records(room.both, s.series.terms, i, s.series.coefficients, rows.r + i * d);
         weigh_records(room.both, s.series.terms, count + i, s.series.coefficients, g.dy + i * d);
       }
-      pair_row(b, count, i, most, room);
+      pair_row(count, i, most, room);
     }
     if (deflated) {
       last_pairs(b, group, most, room);
-      times_memory_transposed(b, group, static_cast<const T*>(g.z), rows.small, g.C_z);
+      memory_times(b, group, static_cast<const T*>(g.z), rows.small, g.C_z);
     }
     for (int j = 0; j < pair_terms; ++j) pair_cotangents(b, group, j, room, g.radial, dx);
     const int pairs = pair_terms * count, c = b.c;

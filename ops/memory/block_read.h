@@ -86,29 +86,28 @@ void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const 
   }
 }
 
-/// to_i = C_t^T x_i for the group's tokens: g C^T x + V^T (W_t o (K x)).
+/// to_i = g base^T x_i + side^T (W_t o (others x_i)), for the group's tokens; `others` is transposed, one of V_U_K's.
 template <typename T>
-void times_memory(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
+void times_memory(const Block<T>& b, const ReadGroup& group, const T* x, const T* base, const T* others, const T* side,
+                  T* small, T* to) {
   const int d = b.d, c = b.c;
-  product<T>(group.count, c, d, x, d, 1, b.V_U_K + 2 * c, 3 * c, small, c);
-  product<T>(group.count, d, d, x, d, 1, b.C, d, to, d);
+  product<T>(group.count, c, d, x, d, 1, others, 3 * c, small, c);
+  product<T>(group.count, d, d, x, d, 1, base, d, to, d);
   for (int i = 0; i < group.count; ++i) {
     times(b.most(), static_cast<const T*>(b.w_of(group.row[i])), static_cast<const T*>(small + i * c), small + i * c);
     scale(b.width(), b.g[group.row[i]], static_cast<const T*>(to + i * d), to + i * d);
   }
-  product<T>(group.count, d, c, small, c, 1, b.V(), d, to, d, Store::add);
+  product<T>(group.count, d, c, small, c, 1, side, d, to, d, Store::add);
 }
-/// to_i = C_t x_i: g C x + K^T (W_t o (V x)).
+/// to_i = C_t^T x_i.
 template <typename T>
-void times_memory_transposed(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
-  const int d = b.d, c = b.c;
-  product<T>(group.count, c, d, x, d, 1, b.V_U_K, 3 * c, small, c);
-  product<T>(group.count, d, d, x, d, 1, b.C_transposed, d, to, d);
-  for (int i = 0; i < group.count; ++i) {
-    times(b.most(), static_cast<const T*>(b.w_of(group.row[i])), static_cast<const T*>(small + i * c), small + i * c);
-    scale(b.width(), b.g[group.row[i]], static_cast<const T*>(to + i * d), to + i * d);
-  }
-  product<T>(group.count, d, c, small, c, 1, b.K, d, to, d, Store::add);
+void transposed_memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
+  times_memory<T>(b, group, x, b.C, b.V_U_K + 2 * b.c, b.V(), small, to);
+}
+/// to_i = C_t x_i.
+template <typename T>
+void memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
+  times_memory<T>(b, group, x, b.C_transposed, b.V_U_K, b.K, small, to);
 }
 
 /// The rows of a group's reads.
@@ -141,7 +140,7 @@ void load_reads(const Block<T>& b, const HeadShape& shape, const HeadInputs<T>& 
     copy_in(b.width(), shape.width, x.q + (first + group.row[i]) * shape.row_stride, q);
     rows.den[i] = denominator_of(b, group.row[i], static_cast<const T*>(q));
   }
-  times_memory(b, group, static_cast<const T*>(rows.q), rows.small, rows.raw);
+  transposed_memory_times(b, group, static_cast<const T*>(rows.q), rows.small, rows.raw);
 }
 
 template <typename T>
@@ -292,17 +291,11 @@ void weigh_records(const Records<T>& records, int terms, int row, const T* weigh
   for (int j = terms - 1; j >= 0; --j) add(width, weights[j], static_cast<const T*>(records.at(j, row)), to);
 }
 
-/// q = kappa a + q' with a = C_t w, which is there.
+/// split_query with a = C_t w, which is there.
 template <typename T>
 void split_row(const Block<T>& b, int i, GroupRows<T>& rows) {
-  const Width<0> width = b.width();
-  const T *a = rows.a + i * b.d, *q = rows.q + i * b.d;
-  T* rest = rows.rest_of_q + i * b.d;
-  const Wide<T> aa = wide_dot<T>(width, a, a), aq = wide_dot<T>(width, a, q), rho = sqrt(Wide<T>(rows.s[i].rho2));
-  const T kappa = static_cast<T>(aq / aa);
-  scale(width, T(1), q, rest);
-  add(width, -kappa, a, rest);
-  rows.split[i] = {aa / Wide<T>(rows.s[i].rho2), aq / rho, rho, kappa};
+  rows.split[i] =
+      split_along<T>(b.width(), rows.s[i].rho2, rows.q + i * b.d, rows.a + i * b.d, rows.rest_of_q + i * b.d);
 }
 
 /// Sets the series of each row and, where it is deflated, w, a, q' and y'; `traces` are of the group's tokens.
@@ -324,7 +317,7 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
   bool any = false;
   for (int i = 0; i < group.count; ++i) any = any || deflate[i];
   if (any) {
-    times_memory_transposed(b, group, static_cast<const T*>(rows.w), rows.small, rows.a);
+    memory_times(b, group, static_cast<const T*>(rows.w), rows.small, rows.a);
     for (int i = 0; i < group.count; ++i) split_row(b, i, rows);
     for (int i = 0; i < group.count; ++i) {
       if (!deflate[i]) continue;
@@ -332,7 +325,7 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
       set_series(plan, static_cast<T>(mu), interval_for(plan, power[i].bound(value_of(mu))), rows.s[i]);
       deflate[i] = is_beyond(mu, rows.s[i].series);
     }
-    times_memory(b, group, static_cast<const T*>(rows.rest_of_q), rows.small, rows.r);
+    transposed_memory_times(b, group, static_cast<const T*>(rows.rest_of_q), rows.small, rows.r);
   }
   for (int i = 0; i < group.count; ++i) {
     if (deflate[i]) {

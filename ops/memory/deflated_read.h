@@ -60,15 +60,21 @@ struct SplitQuery {
   T kappa;
 };
 
-/// Splits q into kappa a and `rest`, which is q'; sets a = C w and `rest`.
+/// Splits q into kappa a and `rest`, which is q', by a = C w.
 template <typename T, class W>
-SplitQuery<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T* a, T* rest) {
-  dot_rows(width, C, w, a);
+SplitQuery<T> split_along(W width, T rho2, const T* q, const T* a, T* rest) {
   const Wide<T> aa = wide_dot<T>(width, a, a), aq = wide_dot<T>(width, a, q), rho = sqrt(Wide<T>(rho2));
   const T kappa = static_cast<T>(aq / aa);
   scale(width, T(1), q, rest);
   add(width, -kappa, a, rest);  // as fma does not round kappa a, q = q' + kappa a up to the rounding of q' alone
   return {aa / Wide<T>(rho2), aq / rho, rho, kappa};
+}
+
+/// The same; sets a, too.
+template <typename T, class W>
+SplitQuery<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T* a, T* rest) {
+  dot_rows(width, C, w, a);
+  return split_along<T>(width, rho2, q, a, rest);
 }
 
 /// Whether mu is beyond the interval of the others' series, as divided_series requires. find_dominant has checked that,
