@@ -143,7 +143,7 @@ ReadCotangent<T> read_backward(W width, const ReadPlan<T>& plan, const Step<T>& 
     denominator_backward(width, step, den, dot(width, dr, raw), dq, past);
     return {};
   }
-  Scaling<T> s = scaling(memory);
+  Scaling<T> s = scaling(memory.trace);
   set_series(plan, *saved->mu, interval_of<T>(*saved), s);
   ReadCotangent<T> read{s.mu > T(0)};
   const T over_rho = T(1) / sqrt(s.rho2), raw_share = T(1) - plan.alpha;

@@ -293,7 +293,7 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
   bool deflated = false;
   if (plan.orthogonalized) {
     for (int i = 0; i < count; ++i) {
-      Scaling<T>& s = rows.s[i] = scaling_of(traces[group.row[i]]);
+      Scaling<T>& s = rows.s[i] = scaling(static_cast<T>(traces[group.row[i]].trace));
       const SavedRead<const T> saved = checkpoints.read(first + group.row[i]);
       set_series(plan, *saved.mu, interval_of<T>(saved), s);
       T *w = rows.w + i * d, *y = rows.y + i * d;

@@ -125,12 +125,6 @@ struct GroupRows {
   }
 };
 
-template <typename T>
-Denominator<T> denominator_of(const Block<T>& b, int row, const T* q) {
-  const T qn = static_cast<T>(wide_dot<T>(b.width(), q, static_cast<const T*>(b.n_of(row)))), floor = exp(-b.m_of[row]);
-  return {qn, floor, maximum(abs(qn), floor) + T(kMemoryEps)};
-}
-
 /// The group's queries, C_t^T q and denominators.
 template <typename T>
 void load_reads(const Block<T>& b, const HeadShape& shape, const HeadInputs<T>& x, int64_t first,
@@ -138,16 +132,9 @@ void load_reads(const Block<T>& b, const HeadShape& shape, const HeadInputs<T>& 
   for (int i = 0; i < group.count; ++i) {
     T* q = rows.q + i * b.d;
     copy_in(b.width(), shape.width, x.q + (first + group.row[i]) * shape.row_stride, q);
-    rows.den[i] = denominator_of(b, group.row[i], static_cast<const T*>(q));
+    rows.den[i] = denominator<T>(b.width(), q, b.n_of(group.row[i]), b.m_of[group.row[i]]);
   }
   transposed_memory_times(b, group, static_cast<const T*>(rows.q), rows.small, rows.raw);
-}
-
-template <typename T>
-Scaling<T> scaling_of(const BlockTraces<T>& traces) {
-  const T floor = T(kMemoryEps * kMemoryEps), trace = static_cast<T>(traces.trace);
-  const bool clamped = trace < floor;
-  return {clamped ? floor : trace, clamped, T(0), 0, {}, T(0)};
 }
 
 template <typename T>
@@ -169,13 +156,6 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
   const Width<0> width = b.width();
   const int d = b.d, count = group.count;
   bool any = false;
-  const auto normalise = [&](const T* from, T* to) {
-    const T size = dot(width, from, from);
-    const bool usable = size > T(0x1p-100) && isfinite(size);
-    if (usable) scale(width, T(1) / sqrt(size), from, to);
-    return usable;
-  };
-  const auto terms_for = [&](double most) { return plan.series[interval_for(plan, most)].terms; };
   double bound[kReadRows], theta[kReadRows], rest[kReadRows], sine[kReadRows];
   for (int i = 0; i < count; ++i) {
     T* w = rows.w + i * d;
@@ -183,7 +163,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     sine[i] = 1;
     deflate[i] = plan.gram && !std::same_as<T, Dual> && !rows.s[i].clamped && bound[i] > kDeflateFrom;
     if (deflate[i] && !(dot(width, static_cast<const T*>(w), static_cast<const T*>(w)) > T(0)))
-      deflate[i] = normalise(rows.y + i * d, w);
+      deflate[i] = normalise<T>(width, rows.y + i * d, w);
     any = any || deflate[i];
   }
   if (!any) return;
@@ -194,7 +174,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     for (int i = 0; i < count; ++i) again = again || unsure(i);
     if (!again) break;
     for (int i = 0; i < count; ++i) {
-      if (attempt > 0 && unsure(i)) deflate[i] = normalise(records.products + i * d, rows.w + i * d);
+      if (attempt > 0 && unsure(i)) deflate[i] = normalise<T>(width, records.products + i * d, rows.w + i * d);
       scale(width, T(1), static_cast<const T*>(rows.w + i * d), records.at(0, i));
     }
     apply(b, group, count, 0, records);
@@ -217,21 +197,14 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     if (!deflate[i]) continue;
     T *w = rows.w + i * d, *next = records.products + i * d;
     if (!(sine[i] < 0.5)) {
-      normalise(next, w);
+      normalise<T>(width, next, w);
       deflate[i] = false;
       continue;
     }
-    const double slope = 2 / rest[i], grown = slope * theta[i] - 1, enough = 1.2 * sine[i] / plan.precision;
-    products[i] = 1;
-    for (double before = 1, size = grown; size < enough && products[i] < 64; ++products[i]) {
-      const double after = 2 * grown * size - before;
-      before = size;
-      size = after;
-    }
-    deflate[i] = 4 * (terms_for(bound[i]) - terms_for(rest[i])) > products[i] + kDeflatePasses &&
-                 theta[i] > kDeflateGap * value_of(plan.series[interval_for(plan, rest[i])].beta);
+    products[i] = refining_products(plan, theta[i], rest[i], sine[i]);
+    deflate[i] = deflation_pays(plan, bound[i], theta[i], rest[i], products[i]);
     if (!deflate[i]) continue;
-    factor[i] = T(slope) / rows.s[i].rho2;
+    factor[i] = T(2 / rest[i]) / rows.s[i].rho2;
     combine(width, factor[i], static_cast<const T*>(next), T(-1), static_cast<const T*>(w), records.at(1, i));
     if (products[i] > most) most = products[i];
   }
@@ -255,7 +228,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     }
   }
   for (int i = 0; i < count; ++i)
-    if (deflate[i]) deflate[i] = normalise(records.at(most % 3, i), rows.w + i * d);
+    if (deflate[i]) deflate[i] = normalise<T>(width, records.at(most % 3, i), rows.w + i * d);
 }
 
 /// T_j(S) of the rows in term 0 of the records, up to the most terms of any row. Rows i and i + count are of token i.
@@ -308,7 +281,7 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
   bool deflate[kReadRows];
   for (int i = 0; i < group.count; ++i) {
     const BlockTraces<T>& of = traces[group.row[i]];
-    rows.s[i] = scaling_of(of);
+    rows.s[i] = scaling(static_cast<T>(of.trace));
     power[i] = power_traces_of(plan, of, d, rows.s[i].rho2);
     scale(width, T(1) / sqrt(rows.s[i].rho2), static_cast<const T*>(rows.raw + i * d), rows.y + i * d);
     scale(width, T(1), static_cast<const T*>(b.w), rows.w + i * d);

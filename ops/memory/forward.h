@@ -151,9 +151,13 @@ struct Denominator {
   T qn, floor, value;
 };
 template <typename T, class W>
-Denominator<T> denominator(W width, const Token<T>& token, const Memory<T>& memory) {
-  const T qn = static_cast<T>(wide_dot<T>(width, token.q, memory.n)), floor = exp(-memory.m);  // q.n is often nearly 0
+Denominator<T> denominator(W width, const T* q, const T* n, T m) {
+  const T qn = static_cast<T>(wide_dot<T>(width, q, n)), floor = exp(-m);  // q.n is often nearly 0
   return {qn, floor, maximum(abs(qn), floor) + T(kMemoryEps)};
+}
+template <typename T, class W>
+Denominator<T> denominator(W width, const Token<T>& token, const Memory<T>& memory) {
+  return denominator<T>(width, token.q, memory.n, memory.m);
 }
 
 /// Whether A_t is needed: where token t is read, yes. A current A is also carried to the next token that is read, if
@@ -194,7 +198,7 @@ void read_memory(W width, const ReadPlan<T>& plan, const Token<T>& token, const 
   const ReadRows<T>& rows = room.read;
   const T *raw = room.change.y, over = T(1) / denominator(width, token, memory).value;
   if (!plan.orthogonalized) return scale(width, over, raw, room.r);
-  Scaling<T> s = scaling(memory);
+  Scaling<T> s = scaling(memory.trace);
   scale(width, T(1) / sqrt(s.rho2), raw, rows.y);
   const PowerTraces traces = power_traces(width, plan, memory, s.rho2);
   if (!deflated_read(width, plan, memory, traces, token.q, s, rows)) {

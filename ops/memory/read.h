@@ -37,10 +37,10 @@ struct Scaling {
 };
 
 template <typename T>
-Scaling<T> scaling(const Memory<T>& memory) {
+Scaling<T> scaling(T trace) {
   const T floor = T(kMemoryEps * kMemoryEps);
-  const bool clamped = memory.trace < floor;
-  return {clamped ? floor : memory.trace, clamped, T(0), 0, {}, T(0)};
+  const bool clamped = trace < floor;
+  return {clamped ? floor : trace, clamped, T(0), 0, {}, T(0)};
 }
 
 template <typename T>

@@ -88,6 +88,35 @@ int interval_for(const ReadPlan<T>& plan, double bound) {
   return number < plan.intervals - 1 ? number > 0 ? static_cast<int>(number) : 0 : plan.intervals - 1;
 }
 
+/// to = from / |from|; false where |to| would not be 1, as a square is denormal or overflows.
+template <typename T, class W>
+bool normalise(W width, const T* from, T* to) {
+  const T size = dot(width, from, from);
+  const bool usable = size > T(0x1p-100) && isfinite(size);
+  if (usable) scale(width, T(1) / sqrt(size), from, to);
+  return usable;
+}
+
+/// N, the products with G that make w, whose angle has a sine of at most `sine`, as exact as rounding allows.
+template <typename T>
+int refining_products(const ReadPlan<T>& plan, double theta, double rest, double sine) {
+  const double slope = 2 / rest, grown = slope * theta - 1, enough = 1.2 * sine / plan.precision;
+  int products = 1;
+  for (double before = 1, size = grown; size < enough && products < 64; ++products) {
+    const double after = 2 * grown * size - before;
+    before = size;
+    size = after;
+  }
+  return products;
+}
+
+/// As kDeflatePasses and kDeflateGap say. `bound` is that of all eigenvalues, `rest` that of the others.
+template <typename T>
+bool deflation_pays(const ReadPlan<T>& plan, double bound, double theta, double rest, int products) {
+  const SeriesView<T>&of_all = plan.series[interval_for(plan, bound)], &of_rest = plan.series[interval_for(plan, rest)];
+  return 4 * (of_all.terms - of_rest.terms) > products + kDeflatePasses && theta > kDeflateGap * value_of(of_rest.beta);
+}
+
 /// Refines memory.w to the dominant eigenvector; false where deflation would not pay. `start` is where to begin if
 /// memory.w is 0, `room` has three rows.
 template <typename T, class W>
@@ -96,22 +125,15 @@ bool find_dominant(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
   constexpr int tries = 2;  // products that may go into making a usable guess
   T* w = memory.w;
   const double bound = traces.bound(0);
-  const auto terms_for = [&](double most) { return plan.series[interval_for(plan, most)].terms; };
   constexpr bool dual = std::same_as<T, Dual>;  // whose slopes, w's derivative, would have to converge, too
   if (dual || !(bound > kDeflateFrom)) return false;
   const int d = width.value;
-  const auto normalise = [&](const T* from) {  // false where |w| would not be 1, as a square is denormal or overflows
-    const T size = dot(width, from, from);
-    const bool usable = size > T(0x1p-100) && isfinite(size);
-    if (usable) scale(width, T(1) / sqrt(size), from, w);
-    return usable;
-  };
-  if (!(dot(width, w, w) > T(0)) && !normalise(start)) return false;
+  if (!(dot(width, w, w) > T(0)) && !normalise<T>(width, start, w)) return false;
 
   T *now = room, *next = room + d, *last = room + 2 * d;
   double theta = 0, rest = 0, sine = 1;
   for (int i = 0; i < tries && !(sine < 0.5); ++i) {
-    if (i > 0 && !normalise(next)) return false;
+    if (i > 0 && !normalise<T>(width, next, w)) return false;
     sum_rows<T, 1>(width, memory.A, {w}, [&](int, int column, Pack<T> product) { store(next + column, product); });
     const T product = dot(width, w, next);
     combine(width, T(1), next, -product, w, now);
@@ -121,21 +143,14 @@ bool find_dominant(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
     sine = theta > rest ? h / (theta - rest) : 1.0;
   }
   if (!(sine < 0.5)) {
-    normalise(next);
+    normalise<T>(width, next, w);
     return false;
   }
 
-  const double slope = 2 / rest, grown = slope * theta - 1, enough = 1.2 * sine / plan.precision;
-  int products = 1;
-  for (double before = 1, size = grown; size < enough && products < 64; ++products) {
-    const double after = 2 * grown * size - before;
-    before = size;
-    size = after;
-  }
-  if (4 * (terms_for(bound) - terms_for(rest)) <= products + kDeflatePasses) return false;
-  if (!(theta > kDeflateGap * value_of(plan.series[interval_for(plan, rest)].beta))) return false;
+  const int products = refining_products(plan, theta, rest, sine);
+  if (!deflation_pays(plan, bound, theta, rest, products)) return false;
 
-  const T factor = T(slope) / rho2;
+  const T factor = T(2 / rest) / rho2;
   scale(width, T(1), w, now);
   combine(width, factor, next, T(-1), w, next);
   for (int i = 1; i < products; ++i) {
@@ -148,7 +163,7 @@ bool find_dominant(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
       store(next + column, half + half - load(last + column));
     });
   }
-  return normalise(next);
+  return normalise<T>(width, next, w);
 }
 
 /// to = A - size w w^T: A' = A - mu rho^2 w w^T.
