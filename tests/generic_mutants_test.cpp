@@ -7,7 +7,7 @@
 #include "apps/gradcheck/matrix_checks.h"
 #include "apps/gradcheck/op_checks.h"
 #include "core/parallel.h"
-#include "ops/gradcheck/passes.h"
+#include "ops/gradcheck/sampling.h"
 #include "ops/mlstm_composed.h"
 #include "tests/declared_ops.h"
 

@@ -35,18 +35,18 @@ inline Sum dot(const Array<double>& a, const Array<double>& b) { return dot(a, b
 /// error / unit; 0 without an error, even of nothing.
 inline double relative(double error, double unit) { return error == 0 ? 0 : error / unit; }
 
-inline Array<double> normal_array(const Shape& shape, double scale, RandomStream& random) {
-  Array<double> x(shape);
-  double* to = x.edit();
-  for (int64_t i = 0; i < x.size(); ++i) to[i] = scale * random.normal();
-  return x;
-}
-
 /// x + c u
 inline Array<double> moved(const Array<double>& x, const Array<double>& u, double c) {
   Array<double> y = x;
   double* to = y.edit();
   for (int64_t i = 0; i < x.size(); ++i) to[i] += c * u.data()[i];
+  return y;
+}
+
+/// The same of each array.
+inline Arrays moved(const Arrays& x, const Arrays& u, double c) {
+  Arrays y;
+  for (size_t i = 0; i < x.size(); ++i) y.push_back(moved(x[i], u[i], c));
   return y;
 }
 
@@ -122,42 +122,9 @@ struct Pass {
   }
 };
 
-inline Arrays drawn(const std::vector<Input>& inputs, RandomStream& random) {
-  Arrays x;
-  for (const Input& input : inputs) {
-    x.push_back(input.given.defined() ? input.given : uniform_array(input.shape, random.bits(), input.low, input.high));
-  }
-  return x;
-}
-
+/// The input's name: "input 0" and so on where it has none.
 inline std::string title(const std::vector<Input>& inputs, size_t i) {
   return inputs[i].name.empty() ? fmt::format("input {}", i) : inputs[i].name;
 }
-
-/// x with every number larger or smaller by `eps` of it.
-Arrays rounded(const Arrays& x, double eps, RandomStream& random);
-
-/// How far the gradients and, last, the output move if every input and the cotangent is rounded, by `eps` of each
-/// number up or down: the most of a few random roundings.
-std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
-                                      const Array<double>& y, const Arrays& grads, double eps, RandomStream& random);
-
-/// What errors of gradients are relative to: the largest entry, or, where the gradient cancels out, a size of what it
-/// cancels from, so that rounding errors alone are no failure. That size is seen where the inputs are rounded
-/// differently: what moves by `noise` came of numbers near noise / eps. It is never taken for more than a tenth of the
-/// largest gradient that the function has, relative to the input's scale.
-struct Units {
-  std::vector<double> scale = {};  // of each input: its largest number
-  double magnitude = 0;            // the largest entry of a gradient times its input's scale
-  std::vector<double> noise = {};  // how far an entry of each gradient moves where the inputs are rounded
-
-  Units() = default;
-  Units(const Arrays& x, const Arrays& grads);
-
-  double tenth(size_t i) const { return magnitude / scale[i] * 0.1; }
-  double floor(size_t i) const { return std::min(tenth(i), noise[i] / kEps); }
-  /// Of input i, where its gradient's largest entry is this.
-  double of(size_t i, double largest) const { return std::max(largest, floor(i)); }
-};
 
 }  // namespace orthoread

@@ -1,4 +1,5 @@
-#include "ops/gradcheck/passes.h"
+#include "ops/gradcheck/sampling.h"
+#include "ops/gradcheck/units.h"
 
 namespace orthoread {
 
@@ -43,7 +44,7 @@ GradientReport twin_report(const std::string& name, const std::vector<Input>& in
     for (size_t i = 0; i < x.size(); ++i) {
       compare("gradient of " + title(inputs, i), a.grads[i], b.grads[i], a32.grads[i], b32.grads[i], moves[i],
               units.floor(i), units.tenth(i));
-      report.inputs.push_back({.name = title(inputs, i), .shape = x[i].shape(), .largest = largest(b.grads[i])});
+      report.inputs.push_back({.name = title(inputs, i), .shape = x[i].shape(), .largest = units.steepest[i]});
     }
   } catch (const std::exception& error) {
     report.failures.push_back(fmt::format("{}: {}", name, error.what()));

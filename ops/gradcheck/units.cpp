@@ -1,14 +1,8 @@
-#include "ops/gradcheck/passes.h"
+#include "ops/gradcheck/units.h"
+
+#include "ops/gradcheck/sampling.h"
 
 namespace orthoread {
-Arrays rounded(const Arrays& x, double eps, RandomStream& random) {
-  Arrays near_by = x;
-  for (Array<double>& y : near_by) {
-    double* to = y.edit();
-    for (int64_t i = 0; i < y.size(); ++i) to[i] *= random.uniform() < 0.5 ? 1 + eps : 1 - eps;
-  }
-  return near_by;
-}
 
 std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
                                       const Array<double>& y, const Arrays& grads, double eps, RandomStream& random) {
@@ -27,7 +21,8 @@ Units::Units(const Arrays& x, const Arrays& grads) : noise(x.size()) {
   for (size_t i = 0; i < x.size(); ++i) {
     const double most = largest(x[i]);
     scale.push_back(most > 0 ? most : 1);
-    magnitude = std::max(magnitude, largest(grads[i]) * scale[i]);
+    steepest.push_back(largest(grads[i]));
+    magnitude = std::max(magnitude, steepest[i] * scale[i]);
   }
 }
 
