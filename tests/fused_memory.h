@@ -108,4 +108,21 @@ inline std::vector<double> sizes(const Inputs<double>& x, const Array<double>& d
   return sizes;
 }
 
+/// Checks the results against expected ones, with errors relative to the sizes above.
+template <Real T>
+void check_close(const Inputs<double>& x, const Array<double>& dh, const Results<T>& actual,
+                 const Results<double>& expected, double limit) {
+  const std::vector<double> size = sizes(x, dh, expected);
+  for (size_t r = 0; r < expected.size(); ++r) {
+    REQUIRE(actual[r].shape() == expected[r].shape());
+    double worst = 0;
+    for (int64_t i = 0; i < expected[r].size(); ++i) {
+      const double error = std::abs(value_of(actual[r].data()[i]) - expected[r].data()[i]);
+      if (!(error <= worst || std::isnan(worst))) worst = error;  // a NaN stays
+    }
+    if (worst == 0) continue;  // a size may be 0, too
+    CHECK_MESSAGE(worst / size[r] <= limit, fmt::format("{} is off by {:.1e}", kNames[r], worst / size[r]));
+  }
+}
+
 }  // namespace orthoread

@@ -388,11 +388,8 @@ TEST_CASE("probe: bad input is one line") {
 }
 
 TEST_CASE("probe: what was published of four checkpoints") {
-  const char* checkpoints = std::getenv("ORTHOREAD_REPLICATION");
-  if (checkpoints == nullptr) {
-    MESSAGE("skipped: ORTHOREAD_REPLICATION does not name the folder of the published checkpoints");
-    return;
-  }
+  const std::optional<std::string> checkpoints = replication_folder();
+  if (!checkpoints) return;
   // arXiv:2607.19390 (CC BY 4.0, K. Aquino-Michaels).
   struct Published {
     std::string name;
@@ -406,7 +403,7 @@ TEST_CASE("probe: what was published of four checkpoints") {
     CAPTURE(run.name);
     const Json probe = json_of(
         fmt::format("orthoread probe --json --quiet --positions 1 --checkpoint '{}/v80_s512_{}_steps2000.safetensors'",
-                    checkpoints, run.name))[0];
+                    *checkpoints, run.name))[0];
     const Json& last = probe["positions"][0];
     CHECK(std::abs(last["memory"]["effective_rank"].get<double>() - run.rank) <= .0006);
     CHECK(std::abs(last["memory"]["first_share"].get<double>() - run.share) <= .00006);

@@ -15,8 +15,6 @@ const std::string kSmallRun = kSmallTask +
                               " --dim 16 --batch-size 4 --steps 40 --lr 0.01 --read ns1 --eval-every 10"
                               " --val-batches 2 --checkpoint-every 7 --quiet";
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 void check_refused(const std::string& command, int exit_code, const std::string& message) {
   CAPTURE(command);
   const ProgramResult result = run_shell(command);
@@ -24,6 +22,18 @@ void check_refused(const std::string& command, int exit_code, const std::string&
   CHECK_MESSAGE(contains(result.err, message), result.err);
   CHECK_MESSAGE(std::count(result.err.begin(), result.err.end(), '\n') == 1, result.err);
   CHECK(result.out.empty());
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  write_file_atomically(path, text);
+}
+
+std::optional<std::string> replication_folder() {
+  const char* folder = std::getenv("ORTHOREAD_REPLICATION");
+  if (folder != nullptr) return folder;
+  MESSAGE("skipped: ORTHOREAD_REPLICATION does not name the folder of the published checkpoints and runs");
+  return std::nullopt;
 }
 
 ProgramResult run_shell(const std::string& command) {

@@ -1,8 +1,10 @@
 // Runs the program as a person would.
 #pragma once
 
+#include "tests/support.h"
 #include "tests/temporary_folder.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +18,12 @@ struct ProgramResult {
 /// Runs a shell command line in which "orthoread" is the program under test.
 ProgramResult run_shell(const std::string& command);
 
-bool contains(const std::string& text, const std::string& part);
+/// Writes a file, and makes the folders that it is to be in.
+void write_text(const std::string& path, const std::string& text);
+
+/// The folder of the replication's published checkpoints and runs. Where it is not at hand, a line says that the test
+/// is skipped.
+std::optional<std::string> replication_folder();
 
 /// Exit code, and one line on stderr that contains the text; nothing on stdout.
 void check_refused(const std::string& command, int exit_code, const std::string& message);

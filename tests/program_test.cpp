@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <map>
 
 namespace orthoread {
@@ -151,11 +150,8 @@ TEST_CASE("eval measures what train measured") {
 }
 
 TEST_CASE("eval gives the published accuracies") {
-  const char* checkpoints = std::getenv("ORTHOREAD_REPLICATION");
-  if (checkpoints == nullptr) {
-    MESSAGE("skipped: ORTHOREAD_REPLICATION does not name the folder of the published checkpoints");
-    return;
-  }
+  const std::optional<std::string> checkpoints = replication_folder();
+  if (!checkpoints) return;
   struct Published {
     std::string name;
     int seed;
@@ -169,7 +165,7 @@ TEST_CASE("eval gives the published accuracies") {
       const ProgramResult result = run_shell(
           fmt::format("orthoread eval --json --checkpoint '{}/v80_s512_{}_seed{}_steps2000.safetensors' --read {} "
                       "--data-seed {}",
-                      checkpoints, run.name, run.seed, read, 10000 + run.seed));
+                      *checkpoints, run.name, run.seed, read, 10000 + run.seed));
       REQUIRE_MESSAGE(result.exit_code == 0, result.err);
       CHECK(std::abs(number_in(result.out, "val_accuracy") - (read == "raw" ? run.raw_accuracy : run.ns5_accuracy)) <=
             .0005);

@@ -26,6 +26,8 @@ std::string thrown(Call call) {
   return "no error";
 }
 
+inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
 /// A constant tensor of these numbers, or a leaf.
 inline Tensor<double> constant(Shape shape, const Numbers& numbers) { return Array<double>(std::move(shape), numbers); }
 inline Tensor<double> leaf(Shape shape, const Numbers& numbers) {

@@ -1,0 +1,147 @@
+// Which run folders `orthoread report` takes, and which of them are a cell: unfinished ones, one of each, the same run
+// twice, settings of older versions.
+#include "data/files.h"
+#include "tests/report_runs.h"
+
+#include <filesystem>
+
+using namespace orthoread;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// How far down in an SVG of gnuplot's a text stands.
+double height_of(const std::string& svg, const std::string& text) {
+  const size_t at = svg.rfind("translate(", svg.find("<text>" + text + "</text>"));
+  REQUIRE_MESSAGE(at < svg.size(), text);
+  return std::stod(svg.substr(svg.find(',', at) + 1));
+}
+
+}  // namespace
+
+TEST_CASE("report: half of a sweep") {
+  const TemporaryFolder folder;
+  write_synthetic_runs(folder / "runs");
+  for (const char* name : {"80_ns5_2", "80_ns5_3", "80_ns5_4", "88_raw_7"})
+    fs::remove(folder / fmt::format("runs/{}/result.json", name));
+  const Json comparison = compare({folder.path()});
+  CHECK(comparison["runs"] == 28);
+  REQUIRE(comparison["unfinished"].size() == 4);
+  CHECK(comparison["unfinished"][0] == folder / "runs/80_ns5_2");
+  const Json cell = entry(comparison["cells"], {{"read", "ns5"}, {"setting", "v80_s512"}});
+  CHECK(cell["runs"] == 5);
+  CHECK(comparison["failed"] == 0);
+  write_text(folder / "runs/80_ns5_2/failure.json", "{}");
+  CHECK(compare({folder.path()})["failed"] == 1);
+  CHECK(cell["missing_seeds"] == Json({2, 3, 4}));
+  CHECK(entry(comparison["pairs"], {{"setting", "v80_s512"}})["seed_pairs"] == 5);
+  CHECK(contains(entry(comparison["pooled"], {{"read", "ns5"}})["warnings"].dump(), "not as many runs"));
+
+  const ProgramResult result =
+      run_shell(fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out"));
+  CHECK(result.exit_code == 0);
+  CHECK(contains(result.out, "missing: 4 of 32 runs are not done (no result.json); 1 of them failed."));
+  CHECK(contains(result.out, "missing: v80_s512, ns5 lacks seeds that other cells have: 2 to 4."));
+  CHECK(contains(read_file(folder / "out/index.html"), "v80_s512, ns5 lacks seeds that other cells have: 2 to 4."));
+}
+
+TEST_CASE("report: no run done, one run, a single read") {
+  const TemporaryFolder folder;
+  write_run(folder / "runs/a", settings_of("ns5", 1), accuracies(0), false);
+  const std::string command = fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out");
+  ProgramResult result = run_shell(command);
+  CHECK(result.exit_code == 0);
+  CHECK(contains(result.out, "No run is done yet."));
+  CHECK(contains(result.out, "missing: 1 of 1 runs are not done"));
+  CHECK(Json::parse(read_file(folder / "out/comparison.json"))["cells"].empty());
+
+  write_run(folder / "runs/a", settings_of("ns5", 1), accuracies(1200));
+  result = run_shell(command);
+  CHECK(result.exit_code == 0);
+  CHECK(contains(result.out, "ns5 solves 1 of 1 runs (100 %, 95 % interval 21 to 100 %)."));
+  CHECK(contains(result.out, "There is one read only, so nothing is compared."));
+  const Json one = Json::parse(read_file(folder / "out/comparison.json"));
+  CHECK(one["cells"].size() == 1);
+  CHECK(one["cells"][0]["read"] == "ns5");
+  CHECK(one["cells"][0]["setting"] == "v80_s512");
+  CHECK(contains(one["cells"][0]["warnings"].dump(), "1 runs: the interval is wide"));
+  CHECK(one["pairs"].empty());
+  CHECK(one["hazard"].empty());
+
+  write_run(folder / "runs/b", settings_of("ns5", 2), accuracies(0));
+  CHECK(compare({folder / "runs/a", folder / "runs/b"})["cells"][0]["runs"] == 2);
+
+  write_run(folder / "runs/c", settings_of("raw", 2), accuracies(0));
+  CHECK(run_shell(command).exit_code == 0);
+  const std::string svg = read_file(folder / "out/plots/solved.svg");
+  CHECK(height_of(svg, "ns5") - height_of(svg, "raw") >= 14);  // the size of the letters
+}
+
+TEST_CASE("report: a run that is there twice") {
+  const TemporaryFolder folder;
+  write_run(folder / "a", settings_of("ns5", 1), accuracies(1200));
+  write_run(folder / "b/again", settings_of("ns5", 1), accuracies(1200));
+  write_run(folder / "c", settings_of("ns5", 1), accuracies(0), false);  // of which one is done
+  const Json comparison = compare({folder.path(), folder / "a"});
+  CHECK(comparison["runs"] == 1);
+  CHECK(comparison["cells"][0]["runs"] == 1);
+  CHECK(comparison["unfinished"].empty());
+  CHECK(contains(comparison["notes"].dump(), "1 folders hold a run that is there already"));
+
+  const std::string result_path = folder / "b/again/result.json";
+  Json other = Json::parse(read_file(result_path));
+  other["final_val_accuracy"] = 0.91;  // with the same evaluations
+  write_text(result_path, other.dump());
+  CHECK(contains(thrown([&] { compare({folder.path()}); }), "hold the same run with different results"));
+  write_run(folder / "b/again", settings_of("ns5", 1), accuracies(1400));
+  const ProgramResult result =
+      run_shell(fmt::format("orthoread report '{}' --out '{}'", folder.path(), folder / "out"));
+  CHECK(result.exit_code == 2);
+  CHECK(result.err ==
+        fmt::format("orthoread: {} and {} hold the same run with different results; leave one of them out\n",
+                    folder / "a", folder / "b/again"));
+  CHECK_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_CASE("report: what makes a cell") {
+  const TemporaryFolder folder;
+  const auto run = [&](const char* name, const Json& settings) { write_run(folder / name, settings, accuracies(0)); };
+  Json settings = settings_of("ns10", 1);
+  run("older", settings);  // without memory and init, as folders were before there was a choice
+  settings["seed"] = 2;
+  settings["data_seed"] = 2;
+  settings["memory"] = "fused";
+  settings["init"] = "";
+  run("newer", settings);
+  settings = settings_of("ns5", 3);
+  settings.erase("data_seed");
+  run("foreign", settings);
+  Json comparison = compare({folder.path()});
+  CHECK(comparison["varying"].empty());
+  REQUIRE(comparison["cells"].size() == 2);
+  CHECK(comparison["cells"][0]["read"] == "ns5");  // before ns10
+  CHECK(comparison["cells"][1]["runs"] == 2);
+
+  // A checkpoint to start from for each seed is one way to start.
+  settings = settings_of("ns5", 12);
+  settings["init"] = "/weights8/seed12.safetensors";
+  settings["init_sha256"] = "12ab";
+  run("from12", settings);
+  settings["seed"] = settings["data_seed"] = 8;
+  settings["init"] = "/weights8/seed8.safetensors";
+  settings["init_sha256"] = "34cd";
+  run("from8", settings);
+  comparison = compare({folder.path()});
+  CHECK(comparison["varying"] == Json({"init"}));
+  CHECK(entry(comparison["cells"], {{"init", "/weights8/seed{seed}.safetensors"}})["runs"] == 1);
+  CHECK(comparison["cells"].size() == 4);
+
+  settings = settings_of("ns5", 3);
+  settings["data_seed"] = 4;
+  run("other_data", settings);
+  CHECK(compare({folder.path()})["varying"].dump().find("data_seed") != std::string::npos);
+  CHECK(thrown([&] {
+          compare({folder.path()}, "rate");
+        }).starts_with("--compare: the runs have no setting 'rate'; setting, read, "));
+}
