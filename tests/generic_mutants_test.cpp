@@ -228,7 +228,7 @@ Check composed_memory(const MemoryRead& read) {
 /// Those of `orthoread gradcheck`, but for the memory's long sequences.
 std::vector<Check> checks() {
   std::vector<Check> all;
-  for (const OpCheck& op : op_checks()) all.push_back({op.name, [&op] { return check_op(op.name, 1); }});
+  for (const std::string& op : checked_ops()) all.push_back({op, [op] { return check_op(op, 1); }});
   for (const std::string polynomial : {"cubic", "quintic"}) {
     all.push_back({"newton_schulz", [polynomial] {
                      return check_newton_schulz({.polynomial = polynomial, .steps = 2, .width = 3, .rank = 3});

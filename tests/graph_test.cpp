@@ -105,7 +105,7 @@ TEST_CASE("graph: every op that gives one tensor can be called") {
     if (!several.contains(op["name"])) ops.insert(op["name"]);
   const std::vector<std::string> known = expression_ops();
   for (const std::string& name : ops)
-    CHECK_MESSAGE(std::count(known.begin(), known.end(), name) == 1, ("apps/graph/expression.cpp lacks " + name));
+    CHECK_MESSAGE(std::count(known.begin(), known.end(), name) == 1, ("apps/op_table.cpp lacks " + name));
   CHECK(known.size() == ops.size());
 }
 

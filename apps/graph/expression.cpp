@@ -1,18 +1,8 @@
 #include "apps/graph/expression.h"
 
+#include "apps/op_table.h"
 #include "apps/spelling.h"
-#include "ops/conv.h"
 #include "ops/elementwise.h"
-#include "ops/embedding.h"
-#include "ops/gemm.h"
-#include "ops/layout.h"
-#include "ops/linear.h"
-#include "ops/mlstm.h"
-#include "ops/mlstm_composed.h"
-#include "ops/newton_schulz.h"
-#include "ops/norm.h"
-#include "ops/norm_linear.h"
-#include "ops/reduce.h"
 #include "ops/softmax.h"
 
 #include <cctype>
@@ -35,103 +25,17 @@ using Value = Tensor<double>;
 using Term = Expression::Term;
 using TermPointer = std::shared_ptr<Term>;
 using Values = std::vector<Value>;
-using Numbers = std::vector<double>;
 
-/// What an op takes: `tensors` of them (-1: one or more), then from `least` to `most` numbers.
-struct Op {
-  int tensors, least, most;
-  std::function<Value(const Values& x, const Numbers& c)> compute;
-};
-
-std::vector<int> integers(const Numbers& c) { return {c.begin(), c.end()}; }
-int64_t whole(double c) { return static_cast<int64_t>(c); }
-
-/// Numbers as indices of this shape, which they have to fill.
-Array<int64_t> indices(const Numbers& c, const Shape& shape) { return {shape, {c.begin(), c.end()}}; }
-
-constexpr int kAny = 64;
-
-const std::map<std::string, Op>& ops() {
-  const auto one = [](Value (*op)(const Value&)) { return Op{1, 0, 0, [op](auto& x, auto&) { return op(x[0]); }}; };
-  const auto two = [](Value (*op)(const Value&, const Value&)) {
-    return Op{2, 0, 0, [op](auto& x, auto&) { return op(x[0], x[1]); }};
-  };
-  const auto with = [](Value (*op)(const Value&, double)) {
-    return Op{1, 1, 1, [op](auto& x, auto& c) { return op(x[0], c[0]); }};
-  };
-  const auto reduction = [](Value (*all)(const Value&), Value (*some)(const Value&, const std::vector<int>&, bool)) {
-    return Op{1, 0, kAny, [=](auto& x, auto& c) { return c.empty() ? all(x[0]) : some(x[0], integers(c), false); }};
-  };
-  static const std::map<std::string, Op> table = {
-      {"add", two(add)},
-      {"sub", two(sub)},
-      {"mul", two(mul)},
-      {"div", two(div)},
-      {"maximum", two(maximum)},
-      {"neg", one(neg)},
-      {"exp", one(exp)},
-      {"log", one(log)},
-      {"sqrt", one(sqrt)},
-      {"abs", one(abs)},
-      {"tanh", one(tanh)},
-      {"sigmoid", one(sigmoid)},
-      {"log_sigmoid", one(log_sigmoid)},
-      {"silu", one(silu)},
-      {"softplus", one(softplus)},
-      {"scale", with(scale)},
-      {"shift", with(shift)},
-      {"clamp_min", with(clamp_min)},
-      {"sum", reduction(sum, sum)},
-      {"mean", reduction(mean, mean)},
-      {"max", reduction(max, max)},
-      {"cumsum", {1, 1, 1, [](auto& x, auto& c) { return cumsum(x[0], static_cast<int>(c[0])); }}},
-      {"frobenius_norm", one(frobenius_norm)},
-      {"reshape", {1, 0, kAny, [](auto& x, auto& c) { return reshape(x[0], Shape(c.begin(), c.end())); }}},
-      {"permute", {1, 0, kAny, [](auto& x, auto& c) { return permute(x[0], integers(c)); }}},
-      {"slice",
-       {1, 3, 3, [](auto& x, auto& c) { return slice(x[0], static_cast<int>(c[0]), whole(c[1]), whole(c[2])); }}},
-      {"concat", {-1, 1, 1, [](auto& x, auto& c) { return concat(x, static_cast<int>(c[0])); }}},
-      {"stack", {-1, 1, 1, [](auto& x, auto& c) { return stack(x, static_cast<int>(c[0])); }}},
-      {"matmul", {2, 0, 0, [](auto& x, auto&) { return matmul(x[0], x[1]); }}},
-      {"linear",
-       {-1, 0, 0,
-        [](auto& x, auto&) {
-          check(x.size() == 2 || x.size() == 3, "linear: x, a weight and perhaps a bias, not {} tensors", x.size());
-          return x.size() == 2 ? linear(x[0], x[1]) : linear(x[0], x[1], x[2]);
-        }}},
-      {"blockwise_linear", two(blockwise_linear)},
-      {"group_norm", {2, 1, 1, [](auto& x, auto& c) { return group_norm(x[0], x[1], whole(c[0])); }}},
-      {"layer_norm", {2, 0, 0, [](auto& x, auto&) { return layer_norm(x[0], x[1]); }}},
-      {"gated_norm", {5, 1, 1, [](auto& x, auto& c) { return gated_norm(x[0], x[1], whole(c[0]), x[2], x[3], x[4]); }}},
-      {"norm_linear", {4, 0, 0, [](auto& x, auto&) { return norm_linear(x[0], x[1], x[2], x[3]); }}},
-      {"gated_norm_linear",
-       {7, 1, 1,
-        [](auto& x, auto& c) { return gated_norm_linear(x[0], x[1], whole(c[0]), x[2], x[3], x[4], x[5], x[6]); }}},
-      {"log_softmax", one(log_softmax)},
-      {"softmax", {1, 0, 0, [](auto& x, auto&) { return exp(log_softmax(x[0])); }}},
-      {"cross_entropy",
-       {1, 1, kAny,
-        [](auto& x, auto& c) {
-          return cross_entropy(x[0], indices(c, Shape(x[0].shape().begin(), x[0].shape().end() - 1)));
-        }}},
-      {"embedding", {1, 1, kAny, [](auto& x, auto& c) { return embedding(x[0], indices(c, {std::ssize(c)})); }}},
-      {"causal_conv", {3, 0, 0, [](auto& x, auto&) { return causal_conv(x[0], x[1], x[2]); }}},
-      {"causal_conv_silu", {3, 0, 0, [](auto& x, auto&) { return causal_conv_silu(x[0], x[1], x[2]); }}},
-      {"newton_schulz", {1, 1, 1, [](auto& x, auto& c) { return newton_schulz(x[0], static_cast<int>(c[0])); }}},
-      {"mlstm",
-       {5, 0, 1,
-        [](auto& x, auto& c) {
-          const MemoryRead read = MemoryRead::ns(c.empty() ? 5 : static_cast<int>(c[0]));
-          return mlstm(x[0], x[1], x[2], x[3], x[4], read);
-        }}},
-      {"mlstm_composed",
-       {5, 0, 1,
-        [](auto& x, auto& c) {
-          const MemoryRead read = MemoryRead::ns(c.empty() ? 5 : static_cast<int>(c[0]));
-          return mlstm_composed(x[0], x[1], x[2], x[3], x[4], read);
-        }}},
-  };
-  return table;
+/// What can be called, by name: the ops of the table, and softmax, which is made of two.
+const std::map<std::string, OpCall>& ops() {
+  static const std::map<std::string, OpCall> known = [] {
+    std::map<std::string, OpCall> calls = {
+        {"softmax", {1, 0, 0, [](auto& x, auto&) { return exp(log_softmax(x[0])); }}}};
+    for (const OpEntry& op : op_table())
+      if (op.call.compute) calls.emplace(op.name, op.call);
+    return calls;
+  }();
+  return known;
 }
 
 /// Recursive descent over the text.
@@ -274,7 +178,7 @@ Value evaluate(const Term& term, const Parameters& named) {
   if (is_number(term)) return Array<double>({}, {term.number});
   if (!term.call) return named(term.name);
   if (const std::optional<Value> y = with_constant(term, named)) return *y;
-  const Op& op = ops().at(term.name);
+  const OpCall& op = ops().at(term.name);
   const bool operands = op.tensors == 2 && op.most == 0;  // for which a number may stand: 1 / x
   Values tensors;
   Numbers numbers;
