@@ -123,6 +123,28 @@ double difference(const Array<T>& a, const Array<T>& b, Part part) {
   return most;
 }
 
+constexpr int64_t kTokens = 40;  // of the sequences whose rounding errors are compared
+
+/// For each of the kTokens tokens the largest error of its numbers, relative to the largest of them, or to a hundredth
+/// of the largest of all tokens'.
+void add_errors_of_tokens(const Array<float>& x, const Array<double>& exact, std::vector<double>& errors) {
+  const int64_t per_token = exact.size() / kTokens;
+  const double least = largest_of(exact) / 100;
+  for (int64_t t = 0; t < kTokens; ++t) {
+    double error = 0, size = std::max(least, 1e-30);
+    for (int64_t i = t * per_token; i < (t + 1) * per_token; ++i) {
+      error = std::max(error, std::abs(static_cast<double>(x.data()[i]) - exact.data()[i]));
+      size = std::max(size, std::abs(exact.data()[i]));
+    }
+    errors.push_back(error / size);
+  }
+}
+
+double quantile(std::vector<double> x, double share) {
+  std::sort(x.begin(), x.end());
+  return x[static_cast<size_t>(share * static_cast<double>(x.size()))];
+}
+
 const std::vector<MemoryRead>& reads() {
   static const std::vector<MemoryRead> all = {MemoryRead::raw(),      MemoryRead::ns(0), MemoryRead::ns(2),
                                               MemoryRead::ns(5, 0.6), MemoryRead::ns(5), MemoryRead::ns(8)};
@@ -139,7 +161,7 @@ TEST_CASE("block: the same head as token by token") {
           for (const bool masked : {false, true}) {
             if (d == 130 && (masked || read.steps == 8)) continue;  // takes long
             const int64_t S = d == 130 ? 35 : 70;
-            CAPTURE(kKinds[static_cast<int>(kind)]);
+            CAPTURE(std::string(kKinds[static_cast<int>(kind)]));
             CAPTURE(read.name());
             CAPTURE(d);
             CAPTURE(masked);
@@ -165,7 +187,7 @@ TEST_CASE("block: a stream has the bits of the whole") {
     for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::taken_back}) {
       for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
         for (const int64_t d : {5, 48, 130}) {
-          CAPTURE(kKinds[static_cast<int>(kind)]);
+          CAPTURE(std::string(kKinds[static_cast<int>(kind)]));
           CAPTURE(read.name());
           CAPTURE(d);
           const Sequence s = sequence(kind, 40, d, false, 3);
@@ -185,7 +207,7 @@ TEST_CASE("block: a stream has the bits of the whole") {
 TEST_CASE("block: its backward on Dual is the derivative of its backward") {
   for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::taken_back}) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(3, 0.5), MemoryRead::ns(5)}) {
-      CAPTURE(kKinds[static_cast<int>(kind)]);
+      CAPTURE(std::string(kKinds[static_cast<int>(kind)]));
       CAPTURE(read.name());
       const Sequence s = sequence(kind, 37, 6, true, 5);
       const auto both = [&](bool in_blocks) {
@@ -209,40 +231,44 @@ TEST_CASE("block: its backward on Dual is the derivative of its backward") {
   }
 }
 
-TEST_CASE("block: in float nearly as exact as token by token") {
-  with_each_instruction_set([&] {
-    for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::one_key, Kind::taken_back, Kind::restarts}) {
-      for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
-        for (const int64_t d : {130, 260}) {
-          CAPTURE(kKinds[static_cast<int>(kind)]);
-          CAPTURE(read.name());
-          CAPTURE(d);
-          std::array<double, 6> block_error{}, token_error{};
-          for (uint64_t seed = 1; seed <= (d == 130 ? 4U : 2U); ++seed) {
-            Sequence s = sequence(kind, 40, d, false, seed);
-            for (Array<double>* x : {&s.q, &s.k, &s.v, &s.input_gate, &s.log_forget, &s.dh})
-              *x = cast<double>(cast<float>(*x));
-            const auto exact = Head<double>(s, read, d, false).both_ways();
-            const auto block = Head<float>(s, read, d, true).both_ways(),
-                       token = Head<float>(s, read, d, false).both_ways();
-            for (size_t r = 0; r < exact.size(); ++r) {
-              const auto error = [&](const Array<float>& x) {
-                return difference(cast<double>(x), exact[r], [](double n) { return n; }) /
-                       std::max(largest_of(exact[r]), 1e-2);
-              };
-              block_error[r] = std::max(block_error[r], error(block[r]));
-              token_error[r] = std::max(token_error[r], error(token[r]));
+TEST_CASE("block: in float as exact as token by token") {
+  // Where q.n is nearly 0 either way magnifies one rounding a hundred times: so what is compared is not the largest
+  // error of a few draws, but what most tokens have.
+  for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::one_key, Kind::taken_back, Kind::restarts}) {
+    for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
+      for (const int64_t d : {130, 260}) {
+        CAPTURE(std::string(kKinds[static_cast<int>(kind)]));
+        CAPTURE(read.name());
+        CAPTURE(d);
+        std::vector<Sequence> sequences;
+        std::vector<std::vector<Array<double>>> exact;
+        for (uint64_t seed = 1; seed <= 6; ++seed) {
+          Sequence s = sequence(kind, kTokens, d, false, seed);
+          for (Array<double>* x : {&s.q, &s.k, &s.v, &s.input_gate, &s.log_forget, &s.dh})
+            *x = cast<double>(cast<float>(*x));
+          exact.push_back(Head<double>(s, read, d, false).both_ways());
+          sequences.push_back(std::move(s));
+        }
+        with_each_instruction_set([&] {
+          std::array<std::vector<double>, 6> block_errors, token_errors;
+          for (size_t i = 0; i < sequences.size(); ++i) {
+            const auto block = Head<float>(sequences[i], read, d, true).both_ways(),
+                       token = Head<float>(sequences[i], read, d, false).both_ways();
+            for (size_t r = 0; r < 6; ++r) {
+              add_errors_of_tokens(block[r], exact[i][r], block_errors[r]);
+              add_errors_of_tokens(token[r], exact[i][r], token_errors[r]);
             }
           }
           for (size_t r = 0; r < 6; ++r) {
-            // Each is the largest of a few draws: the ratio scatters about 1. The most that was seen is 5.9, of dq
-            // after no step at d = 260, built by clang.
-            CHECK_MESSAGE(block_error[r] <= 8 * std::max(token_error[r], 5e-7),
-                          fmt::format("{} is off by {:.1e} of its size, {:.1e} token by token", kNames[r],
-                                      block_error[r], token_error[r]));
+            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.64, the largest 1.79
+              const double of_block = quantile(block_errors[r], share), of_token = quantile(token_errors[r], share);
+              CHECK_MESSAGE(of_block <= 2 * std::max(of_token, 1e-7),
+                            fmt::format("{}: {:.0f} % of the tokens are off by at most {:.1e}, {:.1e} token by token",
+                                        kNames[r], 100 * share, of_block, of_token));
+            }
           }
-        }
+        });
       }
     }
-  });
+  }
 }

@@ -4,7 +4,7 @@
 #include "ops/memory/head.h"
 
 #define ORTHOREAD_ISA head_test
-#include "ops/memory/forward.h"
+#include "ops/memory/block_forward.h"
 #include "ops/memory/read_series.h"
 #include "ops/simd/instruction_set.h"
 #include "tests/fused_memory.h"
@@ -84,6 +84,26 @@ void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t 
 
 double power_sum(const std::vector<double>& x, int power) {
   return std::accumulate(x.begin(), x.end(), 0.0, [&](double sum, double at) { return sum + std::pow(at, power); });
+}
+
+/// A = C^T C, d x d, and the traces of A, A^2 and A^3.
+struct Gramian {
+  std::vector<double> A;
+  double first, second, third;
+};
+Gramian gramian(size_t d, const double* C) {
+  Gramian of{std::vector<double>(d * d), 0, 0, 0};
+  for (size_t a = 0; a < d; ++a)
+    for (size_t b = 0; b < d; ++b)
+      for (size_t i = 0; i < d; ++i) of.A[a * d + b] += C[i * d + a] * C[i * d + b];
+  for (size_t a = 0; a < d; ++a) {
+    of.first += of.A[a * d + a];
+    for (size_t b = 0; b < d; ++b) {
+      of.second += of.A[a * d + b] * of.A[a * d + b];
+      for (size_t c = 0; c < d; ++c) of.third += of.A[a * d + b] * of.A[b * d + c] * of.A[c * d + a];
+    }
+  }
+  return of;
 }
 
 /// Eigenvalues with sum 1, the largest first.
@@ -214,26 +234,58 @@ TEST_CASE("head: C^T C and the traces of its powers are carried from token to to
     head_test::write_token(width, plan, token, Gram::measured, memory, memory, change);
     carried += memory.error > memory.trace;
 
-    double first = 0, second = 0, third = 0, off = 0;
-    std::vector<double> A(d * d);
-    for (int a = 0; a < d; ++a)
-      for (int b = 0; b < d; ++b)
-        for (int i = 0; i < d; ++i) A[static_cast<size_t>(a * d + b)] += memory.C[i * d + a] * memory.C[i * d + b];
-    for (int a = 0; a < d; ++a) {
-      first += A[static_cast<size_t>(a * d + a)];
-      for (int b = 0; b < d; ++b) {
-        const double entry = A[static_cast<size_t>(a * d + b)];
-        second += entry * entry;
-        off = std::max(off, std::abs(entry - memory.A[a * d + b]));
-        for (int c = 0; c < d; ++c)
-          third += entry * A[static_cast<size_t>(b * d + c)] * A[static_cast<size_t>(c * d + a)];
-      }
-    }
+    const Gramian exact = gramian(d, memory.C);
+    const double first = exact.first;
+    double off = 0;
+    for (size_t i = 0; i < d * d; ++i) off = std::max(off, std::abs(exact.A[i] - memory.A[i]));
     CHECK(off <= 1e-13 * first);
     CHECK(std::abs(memory.trace - first) <= 1e-13 * first);
-    CHECK(std::abs(memory.square - second) <= 1e-13 * first * first);
-    CHECK(std::abs(memory.cube - third) <= 1e-13 * first * first * first);
+    CHECK(std::abs(memory.square - exact.second) <= 1e-13 * first * first);
+    CHECK(std::abs(memory.cube - exact.third) <= 1e-13 * first * first * first);
   }
+  CHECK(carried > tokens / 2);
+}
+
+TEST_CASE("head: in blocks the traces are carried from token to token, and from block to block") {
+  constexpr int d = 20, tokens = 100;  // three blocks and a part of one
+  ReadPlan<double> plan{};
+  plan.orthogonalized = plan.gram = true;
+  plan.precision = 0x1p-53;
+  std::vector<double> room(static_cast<size_t>(
+      head_test::measure<head_test::BlockForwardRoom<double>>(head_test::Scratch<double>(), d, plan)));
+  head_test::Scratch<double> scratch(room.data());
+  head_test::BlockForwardRoom<double> forward(d, plan, scratch);
+  const head_test::Block<double>& block = forward.block;
+  head_test::start_base(plan, forward);
+  Array<double> numbers = uniform_array({tokens, 2, d}, 12, -1, 1), C({d, d});
+  const uint8_t none = 0;
+  double m = 0, h[d];
+  int cuts = 0, carried = 0;
+  for (int t = 0; t < tokens; ++t) {
+    CAPTURE(t);
+    double *k = numbers.edit() + 2 * t * d, *v = k + d;
+    if (t == 40 || t == 50) {  // the last key again, with its value taken back: much of C is cancelled
+      std::copy_n(k - 2 * d, d, k);
+      std::transform(v - 2 * d, v - d, v, [](double x) { return -x; });
+    }
+    const double input_gate = 0.1 * std::sin(t), log_forget = t == 39 || t == 70 ? -kInfinity : t == 10 ? -3.0 : -0.05;
+    run_blocks(plan, HeadShape{1, d, d, 1, true}, HeadInputs<double>{k, k, v, &input_gate, &log_forget, &none}, t,
+               forward, h, static_cast<double*>(nullptr));
+    const double kept = log_forget + m;
+    m = std::max(kept, input_gate);
+    for (int i = 0; i < d * d; ++i)
+      C.edit()[i] = std::exp(kept - m) * C.data()[i] + std::exp(input_gate - m) * k[i / d] * v[i % d];
+
+    const Gramian exact = gramian(d, C.data());
+    const double first = exact.first;
+    const head_test::BlockTraces<double>& of = block.traces[block.tokens - 1];
+    CHECK(std::abs(of.trace - first) <= 2e-14 * first);
+    CHECK(std::abs(of.square - exact.second) <= 2e-14 * first * first);
+    CHECK(std::abs(of.cube - exact.third) <= 2e-14 * first * first * first);
+    cuts += block.in_base && block.tokens == 1;
+    carried += of.cube_error > 2 * first * first * first;
+  }
+  CHECK(cuts == 1);
   CHECK(carried > tokens / 2);
 }
 

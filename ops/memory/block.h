@@ -11,12 +11,14 @@
 //   (W_t o (K x)).
 // For a row of every token these are products of matrices: d^2 + 4 c d + c^2 multiplications for each, with c tokens.
 //
-// The traces that bound A_t's eigenvalues (spectrum.h) follow from the same small matrices. With D = diag(W_t), E = D M
-// D:
-//   A_t = g^2 A + X^T S X,   X = (U; V),   S = (0, g D; g D, E),
-//   tr A_t   = g^2 tr A + 2 g tr D U V^T + tr E V V^T,
-//   tr A_t^2 = g^4 tr A^2 + 2 g^2 (2 g tr D U A V^T + tr E V A V^T) + tr (S X X^T)^2.
-// tr A_t^3 would need A^2, which costs more than the terms that a tighter bound saves.
+// The traces that bound A_t's eigenvalues (spectrum.h) follow from the same small matrices. With D = diag(W_t),
+// E = D M D and X = (U; V),
+//   A_t = g^2 A + X^T S X,   S = (0, g D; g D, E),   tr A_t = g^2 tr A + 2 g tr D U V^T + tr E V V^T.
+// tr A_t^2 and tr A_t^3 are carried from token to token as in state.h, where p and v are rows X^T x: with
+// G_k = X A^k X^T,
+//   v = X^T e,   p = f i u + i^2 (k.k)/2 v,   u = C_{t-1}^T k = g U^T e + V^T (W_{t-1} o (K k)),
+//   X^T x . A_{t-1} X^T y  = g^2 x.G_1 y + G_0 x . S G_0 y,
+//   X^T x . A_{t-1}^2 X^T y = g^4 x.G_2 y + g^2 (G_1 x . S G_0 y + S G_0 x . G_1 y) + S G_0 x . G_0 S G_0 y.
 //
 // Rounding. Where a token cancels most of what is stored, A_t is small beside the terms of the sum above, and would
 // have no digits. So the block ends with that token, and the next one begins with it: a base that holds token t
@@ -31,8 +33,8 @@ namespace orthoread::ORTHOREAD_ISA {
 /// Of the absolute values of tr A_t's terms against tr A_t: a token beyond begins a new block.
 inline constexpr double kBlockCancelLimit = 8;
 
-/// So many terms are added up before their sum is added to the others': where they have one sign, as with keys that are
-/// alike, rounding errors grow with the number of terms.
+/// So many terms of a product are added up before their sum is added to the others': where they have one sign, as with
+/// keys that are alike, rounding errors grow with the number of terms.
 inline constexpr int64_t kSummedAtOnce = 64;
 
 /// c = a b or c += a b, as in MatrixProduct: a is (m, k), b (k, n), c (m, n).
@@ -55,28 +57,47 @@ void transpose(int rows, int columns, const T* from, int64_t from_row, T* to, in
       for (int n = i; n < i + tile && n < rows; ++n) to[j * to_row + n] = from[n * from_row + j];
 }
 
+/// The products U A^k U^T, V A^k U^T and V A^k V^T for one k, c x c.
+template <typename T>
+struct RowProducts {
+  T *UU, *VU, *VV;
+
+  static RowProducts from(int64_t c, Scratch<T>& scratch) {
+    return {scratch.take(c * c), scratch.take(c * c), scratch.take(c * c)};
+  }
+};
+
+/// Of A_t: its trace, the absolute values of the terms that this consists of, tr A_t^2 and tr A_t^3, and bounds of the
+/// rounding errors of A_t and tr A_t^3 in units of eps, as in state.h.
+template <typename T>
+struct BlockTraces {
+  Wide<T> trace = Wide<T>(0), size = Wide<T>(0), square = Wide<T>(0), cube = Wide<T>(0), error = Wide<T>(0),
+          cube_error = Wide<T>(0);
+};
+
 /// A base and the tokens since. A and the products from M on are there only where reads are orthogonalized.
 template <typename T>
 struct Block {
   int d, c;              // width, most tokens
-  bool squares;          // tr A_t^2 is wanted
+  bool powers;           // tr A_t^2 and tr A_t^3 are wanted
   int tokens = 0;        // rows there are; beyond them all matrices are 0
   bool in_base = false;  // row 0 is of a token that the base holds already
 
-  T *C, *C_transposed, *A, *n;      // the base; d x d, and d
-  T* w;                             // a guess of A_t's dominant eigenvector for these tokens, or 0
-  T *K, *X, *V_A;                   // c x d, (U; V) 2c x d, V A
-  T* V_U_K;                         // V, U and K transposed, side by side, d x 3c
-  T *M, *VV, *VU, *UU, *VAV, *UAV;  // K K^T, V V^T, V U^T, U U^T, V A V^T, and the diagonal of U A V^T
-  T *W, *g;                         // c x c, c
-  T* N;                             // the n_t, c x d
+  T *C, *C_transposed, *A, *n;  // the base; d x d, and d
+  T* w;                         // a guess of A_t's dominant eigenvector for these tokens, or 0
+  T *K, *X, *X_A;               // c x d, (U; V) 2c x d, X A
+  T *V_U_K, *X_A_transposed;    // V, U and K transposed, side by side, d x 3c; d x 2c
+  T* M;                         // K K^T
+  RowProducts<T> G[3];          // for A^0, and for A and A^2 where powers are wanted
+  T *W, *g;                     // c x c, c
+  T* N;                         // the n_t, c x d
   T m = T(0);
   T m_of[kLongestChunk], forget[kLongestChunk], input[kLongestChunk];
   T kept[kLongestChunk], input_gate[kLongestChunk];  // lf + m_{t-1} and ig, whose maximum is m_t
-  Wide<T> trace = Wide<T>(0), square = Wide<T>(0);   // of A and A^2
+  BlockTraces<T> of_base, traces[kLongestChunk];
 
-  Block(int64_t width, const ReadPlan<T>& plan, bool with_squares, Scratch<T>& scratch)
-      : d(static_cast<int>(width)), c(chunk_tokens(d)), squares(with_squares && plan.gram) {
+  Block(int64_t width, const ReadPlan<T>& plan, bool with_powers, Scratch<T>& scratch)
+      : d(static_cast<int>(width)), c(chunk_tokens(d)), powers(with_powers && plan.gram) {
     const int64_t dd = width * width, cd = c * width, cc = static_cast<int64_t>(c) * c;
     for (T** matrix : {&C, &C_transposed}) *matrix = scratch.take(dd);
     for (T** row : {&n, &w}) *row = scratch.take(d);
@@ -86,15 +107,19 @@ struct Block {
     N = scratch.take(cd);
     W = scratch.take(cc);
     g = scratch.take(c);
-    A = V_A = M = VV = VU = UU = VAV = UAV = nullptr;
+    A = M = X_A = X_A_transposed = nullptr;
     if (!plan.orthogonalized) return;
-    A = scratch.take(dd);
-    V_A = scratch.take(cd);
-    for (T** matrix : {&M, &VV, &VU, &UU, &VAV}) *matrix = scratch.take(cc);
-    UAV = scratch.take(c);
+    M = scratch.take(cc);
+    G[0] = RowProducts<T>::from(c, scratch);
+    if (plan.gram) A = scratch.take(dd);
+    if (!powers) return;
+    X_A = scratch.take(2 * cd);
+    X_A_transposed = scratch.take(2 * cd);
+    for (int k : {1, 2}) G[k] = RowProducts<T>::from(c, scratch);
   }
   Width<0> width() const { return {d}; }
   Width<0> most() const { return {c}; }
+  int powers_of_A(const ReadPlan<T>& plan) const { return powers ? 3 : plan.orthogonalized ? 1 : 0; }  // of G
   T* U() const { return X; }
   T* V() const { return X + c * d; }
   T* u(int i) const { return X + i * d; }
@@ -117,10 +142,12 @@ void clear_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
   zero_all(2 * c * d, b.X);
   zero_all(3 * c * d, b.V_U_K);
   zero_all(c * c, b.W);
-  if (plan.orthogonalized) {
-    for (T* matrix : {b.M, b.VV, b.VU, b.UU, b.VAV}) zero_all(c * c, matrix);
-    zero_all(c, b.UAV);
-    zero_all(c * d, b.V_A);
+  if (plan.orthogonalized) zero_all(c * c, b.M);
+  for (int k = 0; k < b.powers_of_A(plan); ++k)
+    for (T* matrix : {b.G[k].UU, b.G[k].VU, b.G[k].VV}) zero_all(c * c, matrix);
+  if (b.powers) {
+    zero_all(2 * c * d, b.X_A);
+    zero_all(2 * c * d, b.X_A_transposed);
   }
   b.in_base = in_base;
   b.tokens = in_base ? 1 : 0;
@@ -138,14 +165,6 @@ Wide<T> square_of(const Block<T>& b, const T* x) {
   return sum;
 }
 
-/// What follows from the base, but for A.
-template <typename T>
-void measure_base(const ReadPlan<T>& plan, Block<T>& b) {
-  transpose(b.d, b.d, static_cast<const T*>(b.C), b.d, b.C_transposed, b.d);
-  b.trace = plan.orthogonalized ? square_of(b, static_cast<const T*>(b.C)) : Wide<T>(0);
-  b.square = b.squares ? square_of(b, static_cast<const T*>(b.A)) : Wide<T>(0);
-}
-
 /// A = C^T C: the products on one side of the diagonal, in broad rows, and what they are on the other.
 template <typename T>
 void compute_gram(const Block<T>& b) {
@@ -160,12 +179,45 @@ void compute_gram(const Block<T>& b) {
   }
 }
 
-/// Begins a block on the base that is there.
+/// tr A^3, at the cost of d^3. V_U_K is overwritten.
+template <typename T>
+Wide<T> cube_of(const Block<T>& b) {
+  Wide<T> sum = Wide<T>(0);
+  const int64_t d = b.d, rows = 3 * b.c;
+  for (int64_t i = 0; i < d; i += rows) {
+    const int64_t count = d - i < rows ? d - i : rows;
+    const T* A = b.A + i * d;
+    product<T>(count, d, d, A, d, 1, b.A, d, b.V_U_K, d);
+    for (int64_t n = 0; n < count; ++n)
+      sum += wide_dot<T>(b.width(), static_cast<const T*>(b.V_U_K + n * d), A + n * d);
+  }
+  return sum;
+}
+
+/// The traces of the base. of_base is what was carried from the last block, as tr A^3 is unless it has lost its digits.
+template <typename T>
+void measure_base(const ReadPlan<T>& plan, bool afresh, Block<T>& b) {
+  if (!plan.orthogonalized) return;
+  BlockTraces<T>& of = b.of_base;
+  of.trace = of.size = of.error = square_of(b, static_cast<const T*>(b.C));
+  if (!b.powers) return;
+  of.square = square_of(b, static_cast<const T*>(b.A));
+  const Wide<T> least_error = of.trace * of.trace * of.trace;
+  if (!afresh &&
+      (Wide<T>(16 * plan.precision) * of.cube_error <= of.cube || of.cube_error <= Wide<T>(16) * least_error))
+    return;
+  of.cube = cube_of(b);
+  of.cube_error = least_error;
+}
+
+/// Begins a block on the base that is there: the memory after the last block, or the one before the first token.
 template <typename T>
 void begin_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
-  clear_block(plan, in_base, b);
+  transpose(b.d, b.d, static_cast<const T*>(b.C), b.d, b.C_transposed, b.d);
   if (plan.gram) compute_gram(b);
-  measure_base(plan, b);
+  measure_base(plan, in_base, b);
+  clear_block(plan, in_base, b);
+  b.traces[0] = b.of_base;  // where row 0 is in it
 }
 
 /// The rows of the next tokens, from `first` of the sequence on; not the products of them.
@@ -194,87 +246,150 @@ template <typename T>
 void add_base_products(int from, Block<T>& b) {
   const int64_t d = b.d, count = b.tokens - from;
   product<T>(count, d, d, b.k(from), d, 1, b.C, d, b.u(from), d);
-  if (b.squares) product<T>(count, d, d, b.v(from), d, 1, b.A, d, b.V_A + from * d, d);
+  for (const int64_t row : {from, b.c + from}) {
+    if (b.powers) product<T>(count, d, d, b.X + row * d, d, 1, b.A, d, b.X_A + row * d, d);
+  }
+}
+
+/// The rows from `from` on of x y^T, (c, c), from y^T, whose rows begin y_row numbers apart. x y^T is symmetric.
+template <typename T>
+void add_symmetric_product(int from, const Block<T>& b, const T* x, const T* y_transposed, int64_t y_row, T* xy) {
+  const int64_t d = b.d, c = b.c;
+  product<T>(b.tokens - from, c, d, x + from * d, d, 1, y_transposed, y_row, xy + from * c, c);
+  for (int j = from; j < b.tokens; ++j)
+    for (int i = 0; i < j; ++i) xy[i * c + j] = xy[j * c + i];  // as it is there first
+}
+
+/// The rows and columns from `from` on of X Y^T, X and Y being (U; V) or products of it with A; y_transposed has V and
+/// then U.
+template <typename T>
+void add_row_products(int from, const Block<T>& b, const T* x, const T* y_transposed, int64_t y_row,
+                      const RowProducts<T>& G) {
+  const int64_t d = b.d, c = b.c, count = b.tokens - from;
+  const T *U = x, *V = x + c * d, *VT = y_transposed, *UT = VT + c;
+  add_symmetric_product(from, b, U, UT, y_row, G.UU);
+  add_symmetric_product(from, b, V, VT, y_row, G.VV);
+  product<T>(count, c, d, V + from * d, d, 1, UT, y_row, G.VU + from * c, c);
+  product<T>(from, count, d, V, d, 1, UT + from, y_row, G.VU + from, c);
 }
 
 /// And with one another.
 template <typename T>
 void add_small_products(const ReadPlan<T>& plan, int from, Block<T>& b) {
-  const int d = b.d, c = b.c, count = b.tokens - from;
-  const T* const rows[3] = {b.v(from), b.u(from), b.k(from)};
-  for (int n = 0; n < 3; ++n) transpose(count, d, rows[n], d, b.V_U_K + n * c + from, 3 * c);
+  const int64_t d = b.d, c = b.c;
+  const auto transposed = [&](const T* rows, int64_t row, T* to) {
+    transpose(b.tokens - from, b.d, rows + from * d, d, to + from, row);
+  };
+  const T* const rows[3] = {b.V(), b.U(), b.K};
+  for (int n = 0; n < 3; ++n) transposed(rows[n], 3 * c, b.V_U_K + n * c);
   if (!plan.orthogonalized) return;
-  const T *VT = b.V_U_K, *UT = VT + c, *KT = UT + c;
-  const auto gram = [&](const T* x, const T* y_transposed, T* xy) {
-    product<T>(count, c, d, x + from * d, d, 1, y_transposed, 3 * c, xy + from * c, c);
-  };
-  const auto symmetric = [&](const T* x, const T* transposed,
-                             T* xx) {  // by what is below the diagonal, as it is there first
-    gram(x, transposed, xx);
-    for (int j = from; j < b.tokens; ++j)
-      for (int i = 0; i < j; ++i) xx[i * c + j] = xx[j * c + i];
-  };
-  symmetric(b.K, KT, b.M);
-  symmetric(b.V(), VT, b.VV);
-  symmetric(b.U(), UT, b.UU);
-  gram(b.V(), UT, b.VU);
-  product<T>(from, count, d, b.V(), d, 1, UT + from, 3 * c, b.VU + from, c);
-  if (!b.squares) return;
-  symmetric(b.V_A, VT, b.VAV);
-  for (int i = from; i < b.tokens; ++i)
-    b.UAV[i] = dot(b.width(), static_cast<const T*>(b.u(i)), static_cast<const T*>(b.V_A + i * d));
+  const T* V_U = b.V_U_K;
+  add_symmetric_product(from, b, static_cast<const T*>(b.K), V_U + 2 * c, 3 * c, b.M);
+  add_row_products(from, b, static_cast<const T*>(b.X), V_U, 3 * c, b.G[0]);
+  if (!b.powers) return;
+  const T* A_rows = b.X_A;
+  transposed(A_rows + c * d, 2 * c, b.X_A_transposed);
+  transposed(A_rows, 2 * c, b.X_A_transposed + c);
+  add_row_products(from, b, A_rows, V_U, 3 * c, b.G[1]);
+  add_row_products<T>(from, b, A_rows, b.X_A_transposed, 2 * c, b.G[2]);
 }
 
-/// tr A_t and tr A_t^2, and the absolute values that the first consists of.
+/// tr A_t and the absolute values of its terms.
 template <typename T>
-struct BlockTraces {
-  Wide<T> trace, square, size;
-};
-template <typename T>
-BlockTraces<T> traces_of(const Block<T>& b, int row) {
+void measure_trace(int row, Block<T>& b) {
   using V = Wide<T>;
   const int c = b.c, n = row + 1;
-  const T* w = b.w_of(row);
-  const V g = V(b.g[row]), gg = g * g;
-  BlockTraces<T> t{gg * b.trace, gg * gg * b.square, gg * b.trace};
-  V E[kLongestChunk][kLongestChunk];
+  const T *w = b.w_of(row), *VV = b.G[0].VV;
+  const V g = V(b.g[row]);
+  V trace = g * g * b.of_base.trace, size = trace;
   for (int i = 0; i < n; ++i) {
-    const V wi = V(w[i]);
-    t.trace += V(2) * g * wi * V(b.VU[i * c + i]);
-    t.size += V(2) * g * wi * sqrt(V(b.VV[i * c + i]) * V(b.UU[i * c + i]));
-    if (b.squares) t.square += V(4) * gg * g * wi * V(b.UAV[i]);
+    const V wi = V(w[i]), vv = V(VV[i * c + i]);
+    trace += V(2) * g * wi * V(b.G[0].VU[i * c + i]);
+    size += V(2) * g * wi * sqrt(vv * V(b.G[0].UU[i * c + i]));
     for (int j = 0; j < n; ++j) {
-      const V e = E[i][j] = wi * V(w[j]) * V(b.M[i * c + j]);
-      t.trace += e * V(b.VV[i * c + j]);
-      t.size += abs(e) * sqrt(V(b.VV[i * c + i]) * V(b.VV[j * c + j]));
-      if (b.squares) t.square += V(2) * gg * e * V(b.VAV[i * c + j]);
+      const V e = wi * V(w[j]) * V(b.M[i * c + j]);
+      trace += e * V(VV[i * c + j]);
+      size += abs(e) * sqrt(vv * V(VV[j * c + j]));
     }
   }
-  if (!b.squares) return t;
-  // tr Y^2 with Y = S X X^T = (g D V U^T, g D V V^T; g D U U^T + E V U^T, g D U V^T + E V V^T).
-  V below[kLongestChunk][kLongestChunk];  // its last part
+  b.traces[row].trace = trace;
+  b.traces[row].size = size;
+}
+
+/// Numbers for the rows of U and of V: x of X^T x, or of X Y^T y.
+template <typename T>
+struct RowNumbers {
+  Wide<T> u[kLongestChunk], v[kLongestChunk];
+};
+template <typename T>
+Wide<T> dot(int n, const RowNumbers<T>& x, const RowNumbers<T>& y) {
+  Wide<T> sum = Wide<T>(0);
+  for (int i = 0; i < n; ++i) sum += x.u[i] * y.u[i] + x.v[i] * y.v[i];
+  return sum;
+}
+
+/// G x.
+template <typename T>
+RowNumbers<T> times(const RowProducts<T>& G, int c, int n, const RowNumbers<T>& x) {
+  RowNumbers<T> y{};
   for (int i = 0; i < n; ++i) {
-    V left[kLongestChunk];
-    V* right = below[i];
-    const V gw = g * V(w[i]);
     for (int j = 0; j < n; ++j) {
-      left[j] = gw * V(b.UU[i * c + j]);
-      right[j] = gw * V(b.VU[j * c + i]);
-    }
-    for (int l = 0; l < n; ++l) {
-      for (int j = 0; j < n; ++j) {
-        left[j] += E[i][l] * V(b.VU[l * c + j]);
-        right[j] += E[i][l] * V(b.VV[l * c + j]);
-      }
-    }
-    for (int j = 0; j < n; ++j) {
-      const V gw_j = g * V(w[j]);
-      t.square += V(2) * left[j] * gw_j * V(b.VV[j * c + i]) + gw * gw_j * V(b.VU[i * c + j]) * V(b.VU[j * c + i]);
+      y.u[j] += Wide<T>(G.UU[i * c + j]) * x.u[i] + Wide<T>(G.VU[i * c + j]) * x.v[i];
+      y.v[j] += Wide<T>(G.VV[i * c + j]) * x.v[i];
+      y.v[i] += Wide<T>(G.VU[i * c + j]) * x.u[j];
     }
   }
-  for (int i = 0; i < n; ++i)
-    for (int j = 0; j < n; ++j) t.square += below[i][j] * below[j][i];
-  return t;
+  return y;
+}
+
+/// tr A_t^2 and tr A_t^3 from those of the token before.
+template <typename T>
+void carry_power_traces(int row, Block<T>& b) {
+  using V = Wide<T>;
+  const int c = b.c, n = row + 1;
+  const BlockTraces<T>& before = row > 0 ? b.traces[row - 1] : b.of_base;
+  BlockTraces<T>& after = b.traces[row];
+  const V f = V(b.forget[row]), i = V(b.input[row]), ff = f * f, g = row > 0 ? V(b.g[row - 1]) : V(1), gg = g * g;
+  V w[kLongestChunk] = {};  // W_{t-1}
+  for (int j = 0; j < row; ++j) w[j] = V(b.w_of(row - 1)[j]);
+  const auto times_S = [&](const RowNumbers<T>& x) {
+    RowNumbers<T> y{};
+    for (int j = 0; j < row; ++j) {
+      V sum = g * x.u[j];
+      for (int l = 0; l < row; ++l) sum += V(b.M[j * c + l]) * (w[l] * x.v[l]);
+      y.u[j] = g * w[j] * x.v[j];
+      y.v[j] = w[j] * sum;
+    }
+    return y;
+  };
+  RowNumbers<T> p{};
+  p.u[row] = f * i * g;
+  for (int j = 0; j < row; ++j) p.v[j] = f * i * w[j] * V(b.M[row * c + j]);
+  p.v[row] = i * i * V(b.M[row * c + row]) / V(2);
+
+  const auto G_v = [&](int k) {
+    RowNumbers<T> y{};
+    for (int j = 0; j < n; ++j) {
+      y.u[j] = V(b.G[k].VU[row * c + j]);
+      y.v[j] = V(b.G[k].VV[row * c + j]);
+    }
+    return y;
+  };
+  const RowNumbers<T> v0 = G_v(0), v1 = G_v(1), v2 = G_v(2), p0 = times(b.G[0], c, n, p), p1 = times(b.G[1], c, n, p);
+  const RowNumbers<T> Sv = times_S(v0), Sp = times_S(p0);
+  const V pv = dot(n, p, v0), pp = dot(n, p, p0), vv = v0.v[row];
+  const V p_A_v = gg * dot(n, p, v1) + dot(n, p0, Sv), p_A_p = gg * dot(n, p, p1) + dot(n, p0, Sp);
+  const V v_A_v = gg * v1.v[row] + dot(n, v0, Sv);
+  const V Ap_Av =
+      gg * gg * dot(n, p, v2) + gg * (dot(n, p1, Sv) + dot(n, Sp, v1)) + dot(n, Sp, times(b.G[0], c, n, Sv));
+
+  const V A_BB = V(2) * pv * p_A_v + vv * p_A_p + pp * v_A_v, BBB = V(2) * pv * (pv * pv + V(3) * pp * vv);
+  after.square = ff * (ff * before.square + V(4) * p_A_v) + V(2) * (pv * pv + pp * vv);
+  after.cube = ff * (ff * (ff * before.cube + V(6) * Ap_Av) + V(3) * A_BB) + BBB;
+  V size = ff * before.trace + V(2) * sqrt(pp * vv);
+  if (after.size > size) size = after.size;
+  after.error = ff * before.error + size;
+  after.cube_error = ff * ff * ff * before.cube_error + size * size * size;
 }
 
 /// The base becomes the memory after the last row.
@@ -288,6 +403,7 @@ void end_block(Block<T>& b) {
   product<T>(d, d, b.tokens, weighted, 1, d, b.V(), d, b.C, d, Store::add);
   scale(b.width(), T(1), static_cast<const T*>(b.n_of(last)), b.n);
   b.m = b.m_of[last];
+  b.of_base = b.traces[last];
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

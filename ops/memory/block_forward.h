@@ -42,14 +42,14 @@ void start_base(const ReadPlan<T>& plan, BlockForwardRoom<T>& room) {
   zero_all(static_cast<int64_t>(b.d) * b.d, b.C);
   for (T* row : {b.n, b.w, room.latest_w}) zero(b.width(), row);
   b.m = plan.orthogonalized ? T(0) : T(-__builtin_inf());
+  b.of_base = {};
 }
 
 /// The tokens of the rows [from, b.tokens), of which row 0 is token `first`: reads them into h, and what was chosen
 /// into the checkpoints unless these are null.
 template <typename T>
 void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int from,
-                int end, const BlockTraces<T>* traces, BlockForwardRoom<T>& room, T* h,
-                const Checkpoints<T>* checkpoints) {
+                int end, BlockForwardRoom<T>& room, T* h, const Checkpoints<T>* checkpoints) {
   Block<T>& b = room.block;
   GroupRows<T>& rows = room.rows;
   for (int row = from; row < end;) {
@@ -64,7 +64,7 @@ void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
     }
     if (group.count == 0) continue;
     load_reads(b, shape, x, first, group, rows);
-    if (plan.orthogonalized) read_rows(b, plan, group, traces, rows, room.records);
+    if (plan.orthogonalized) read_rows(b, plan, group, rows, room.records);
     for (int i = 0; i < group.count; ++i) {
       const int64_t token = first + group.row[i];
       T *raw = rows.raw + i * b.d, *r = rows.r + i * b.d;
@@ -84,38 +84,37 @@ void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
   }
 }
 
-/// The row from which on, from `from`, A_t cancels too much for this base: b.tokens if there is none. `traces` of the
-/// rows before it are set.
+/// Sets the traces of the rows from `from` on, up to the first where A_t cancels too much for this base. Returns its
+/// number, or b.tokens if there is none.
 template <typename T>
-int cancelling_row(const ReadPlan<T>& plan, const Block<T>& b, int from, BlockTraces<T>* traces) {
+int measure_traces(const ReadPlan<T>& plan, int from, Block<T>& b) {
   for (int row = from; row < b.tokens && plan.orthogonalized; ++row) {
-    traces[row] = traces_of(b, row);
-    const bool same_as_base = b.in_base && row == 0;
-    if (!same_as_base && !(traces[row].size <= Wide<T>(kBlockCancelLimit) * traces[row].trace) &&
-        traces[row].size > Wide<T>(0))
-      return row;
+    if (b.in_base && row == 0) continue;
+    measure_trace(row, b);
+    if (b.powers) carry_power_traces(row, b);
+    const BlockTraces<T>& of = b.traces[row];
+    if (!(of.size <= Wide<T>(kBlockCancelLimit) * of.trace) && of.size > Wide<T>(0)) return row;
   }
   return b.tokens;
 }
 
 /// Cuts the block after `row`, which begins the next one.
 template <typename T>
-void cut_block(const ReadPlan<T>& plan, int row, BlockTraces<T>* traces, Block<T>& b) {
+void cut_block(const ReadPlan<T>& plan, int row, Block<T>& b) {
   b.tokens = row + 1;
   end_block(b);
   begin_block(plan, true, b);
-  traces[0] = {b.trace, b.square, b.trace};
 }
 
 /// The next rows of a block with all their products. Returns the row at which it has to be cut, or b.tokens.
 template <typename T>
 int add_tokens(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int count,
-               BlockTraces<T>* traces, Block<T>& b) {
+               Block<T>& b) {
   const int from = b.tokens;
   add_rows(shape, x, first, count, b);
   if (plan.orthogonalized) add_base_products(from, b);
   add_small_products(plan, from, b);
-  return cancelling_row(plan, b, from, traces);
+  return measure_traces(plan, from, b);
 }
 
 /// The tokens of `shape` through room.block, which holds those since the last multiple of its length.
@@ -125,7 +124,6 @@ void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
   Block<T>& b = room.block;
   const Checkpoints<T> checkpoints(b.d, shape, plan.orthogonalized, checkpoint_numbers);
   const Checkpoints<T>* kept = checkpoint_numbers == nullptr ? nullptr : &checkpoints;
-  BlockTraces<T> traces[kLongestChunk];
   for (int64_t t = 0; t < shape.tokens;) {
     const int past = static_cast<int>((position + t) % b.c);
     if (past == 0) {
@@ -137,12 +135,12 @@ void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
     const int64_t end = shape.tokens - t < b.c - past ? shape.tokens : t + b.c - past;
     while (t < end) {
       const int from = b.tokens;
-      const int cut = add_tokens(plan, shape, x, t, static_cast<int>(end - t), traces, b), tokens = b.tokens;
-      read_block(plan, shape, x, t - from, from, cut, traces, room, h, kept);
+      const int cut = add_tokens(plan, shape, x, t, static_cast<int>(end - t), b), tokens = b.tokens;
+      read_block(plan, shape, x, t - from, from, cut, room, h, kept);
       t += cut - from;
       if (cut == tokens) break;
-      cut_block(plan, cut, traces, b);
-      read_block(plan, shape, x, t, 0, 1, traces, room, h, kept);
+      cut_block(plan, cut, b);
+      read_block(plan, shape, x, t, 0, 1, room, h, kept);
       ++t;
     }
   }
@@ -157,13 +155,13 @@ void block_forward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const
   run_blocks(plan, shape, x, 0, room, h, checkpoints);
 }
 
-/// Where a stream has a block between tokens.
+/// Where a stream has a block between tokens: the base, the rows, and what is carried from row to row.
 template <typename N>
 struct SavedBlock {
-  N *C, *A = nullptr, *n, *w, *latest_w, *K, *X, *V_A = nullptr, *n_t, *w_t;
-  N *m, *g, *m_t, *tokens, *in_base;
+  N *C, *A = nullptr, *n, *w, *latest_w, *K, *X, *X_A = nullptr, *n_t, *w_t;
+  N *m, *g, *m_t, *tokens, *in_base, *traces;  // of the base and of the last row
 
-  SavedBlock(int64_t d, bool orthogonalized, Scratch<N>& numbers) {
+  SavedBlock(int64_t d, bool gram, Scratch<N>& numbers) {
     const int64_t c = chunk_tokens(static_cast<int>(d));
     C = numbers.take(d * d);
     for (N** row : {&n, &w, &latest_w, &n_t}) *row = numbers.take(d);
@@ -171,16 +169,17 @@ struct SavedBlock {
     X = numbers.take(2 * c * d);
     w_t = numbers.take(c);
     for (N** number : {&m, &g, &m_t, &tokens, &in_base}) *number = numbers.take(1);
-    if (!orthogonalized) return;
+    traces = numbers.take(12);
+    if (!gram) return;
     A = numbers.take(d * d);
-    V_A = numbers.take(c * d);
+    X_A = numbers.take(2 * c * d);
   }
 };
 
 /// Calls copy(count, in the block, in the saved one) for each array of both. `last` is the last row.
 template <typename T, typename N, class Copy>
-void copy_block(const BlockForwardRoom<T>& room, const SavedBlock<N>& saved, int last, const Copy& copy) {
-  const Block<T>& b = room.block;
+void copy_block(BlockForwardRoom<T>& room, const SavedBlock<N>& saved, int last, const Copy& copy) {
+  Block<T>& b = room.block;
   const int64_t d = b.d, c = b.c;
   copy(d * d, b.C, saved.C);
   copy(d, b.n, saved.n);
@@ -191,9 +190,13 @@ void copy_block(const BlockForwardRoom<T>& room, const SavedBlock<N>& saved, int
   copy(d, b.n_of(last), saved.n_t);
   copy(c, b.w_of(last), saved.w_t);
   copy(1, b.g + last, saved.g);
+  int at = 0;
+  for (auto* of : {&b.of_base, &b.traces[last]})
+    for (auto* number : {&of->trace, &of->size, &of->square, &of->cube, &of->error, &of->cube_error})
+      copy(1, number, saved.traces + at++);
   if (saved.A == nullptr) return;
   copy(d * d, b.A, saved.A);
-  copy(c * d, b.V_A, saved.V_A);
+  copy(2 * c * d, b.X_A, saved.X_A);
 }
 
 template <typename T>
@@ -204,21 +207,21 @@ void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const 
   BlockForwardRoom<T> room(d, plan, scratch);
   Block<T>& b = room.block;
   auto numbers = Scratch<N>::packed(state_numbers);
-  const SavedBlock<N> state(d, plan.orthogonalized, numbers);
+  const SavedBlock<N> state(d, plan.gram, numbers);
   if (position == 0) {
     start_base(plan, room);
   } else {
     const int tokens = static_cast<int>(value_of(*state.tokens));
     clear_block(plan, *state.in_base > N(0), b);
-    copy_block(room, state, tokens - 1, [](int64_t count, T* to, const N* from) { copy_numbers(count, from, to); });
+    copy_block(room, state, tokens - 1, [](int64_t count, auto* to, const N* from) { copy_numbers(count, from, to); });
     b.m = static_cast<T>(*state.m);
     b.m_of[tokens - 1] = static_cast<T>(*state.m_t);
     b.tokens = tokens;
-    measure_base(plan, b);
+    transpose(d, d, static_cast<const T*>(b.C), d, b.C_transposed, d);
     add_small_products(plan, 0, b);
   }
   run_blocks<T>(plan, shape, x, position, room, h, nullptr);
-  copy_block(room, state, b.tokens - 1, [](int64_t count, const T* from, N* to) { copy_numbers(count, from, to); });
+  copy_block(room, state, b.tokens - 1, [](int64_t count, const auto* from, N* to) { copy_numbers(count, from, to); });
   *state.m = static_cast<N>(b.m);
   *state.m_t = static_cast<N>(b.m_of[b.tokens - 1]);
   *state.tokens = N(b.tokens);

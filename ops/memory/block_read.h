@@ -22,6 +22,9 @@ ORTHOREAD_INLINE void times(Width<0> width, const T* x, const T* y, T* to) {
 struct ReadGroup {
   int count = 0;
   int row[kReadRows];  // where they are in the block
+
+  /// From here on W_t is 0 for all of them. Products that leave these rows of the block out have the same bits.
+  int reach() const { return (row[count - 1] / kReadRows + 1) * kReadRows; }
 };
 
 /// A record keeps of a row x of the recurrences: x, A x, V x, U x and M p, with p = W_t o (V x). Here is where each
@@ -55,10 +58,11 @@ struct Records {
 
 /// L = (g p, g r + W_t o (M p)), r = W_t o (U x), from the record of x: A_t x = g^2 A x + X^T L.
 template <typename T>
-ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, const T* record, const RecordShape& at, const T* p, T* L) {
+ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, Width<0> reach, const T* record, const RecordShape& at,
+                               const T* p, T* L) {
   const T g = b.g[token], *w = b.w_of(token);
-  scale(b.most(), g, p, L);
-  each_pack<T>(b.most(), [&](int i) {
+  scale(reach, g, p, L);
+  each_pack<T>(reach, [&](int i) {
     store(L + at.c + i, load(w + i) * fma(splat(g), load(record + at.Ux() + i), load(record + at.Mp() + i)));
   });
 }
@@ -68,18 +72,21 @@ ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, const T* record, co
 template <typename T>
 void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const Records<T>& records) {
   const RecordShape& at = records.shape;
-  const int d = at.d, c = at.c, size = at.size();
+  const int d = at.d, c = at.c, size = at.size(), reach = group.reach();
+  const Width<0> width{reach};
   T* first = records.at(term, 0);
-  product<T>(rows, 2 * c, d, first, size, 1, b.V_U_K, 3 * c, first + at.Vx(), size);
+  product<T>(rows, reach, d, first, size, 1, b.V_U_K, 3 * c, first + at.Vx(), size);
+  product<T>(rows, reach, d, first, size, 1, b.V_U_K + c, 3 * c, first + at.Ux(), size);
   for (int i = 0; i < rows; ++i)
-    times(b.most(), static_cast<const T*>(b.w_of(group.row[i % group.count])),
+    times(width, static_cast<const T*>(b.w_of(group.row[i % group.count])),
           static_cast<const T*>(records.at(term, i) + at.Vx()), records.P + i * c);
-  product<T>(rows, c, c, records.P, c, 1, b.M, c, first + at.Mp(), size);
+  product<T>(rows, reach, reach, records.P, c, 1, b.M, c, first + at.Mp(), size);
   for (int i = 0; i < rows; ++i)
-    left_row(b, group.row[i % group.count], static_cast<const T*>(records.at(term, i)), at,
+    left_row(b, group.row[i % group.count], width, static_cast<const T*>(records.at(term, i)), at,
              static_cast<const T*>(records.P + i * c), records.L + i * 2 * c);
   product<T>(rows, d, d, first, size, 1, b.A, d, first + at.Ax(), size);
-  product<T>(rows, d, 2 * c, records.L, 2 * c, 1, b.X, d, records.products, d);
+  product<T>(rows, d, reach, records.L, 2 * c, 1, b.U(), d, records.products, d);
+  product<T>(rows, d, reach, records.L + c, 2 * c, 1, b.V(), d, records.products, d, Store::add);
   for (int i = 0; i < rows; ++i) {
     const T g = b.g[group.row[i % group.count]];
     add(b.width(), g * g, static_cast<const T*>(records.at(term, i) + at.Ax()), records.products + i * d);
@@ -90,14 +97,15 @@ void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const 
 template <typename T>
 void times_memory(const Block<T>& b, const ReadGroup& group, const T* x, const T* base, const T* others, const T* side,
                   T* small, T* to) {
-  const int d = b.d, c = b.c;
-  product<T>(group.count, c, d, x, d, 1, others, 3 * c, small, c);
+  const int d = b.d, c = b.c, reach = group.reach();
+  product<T>(group.count, reach, d, x, d, 1, others, 3 * c, small, c);
   product<T>(group.count, d, d, x, d, 1, base, d, to, d);
   for (int i = 0; i < group.count; ++i) {
-    times(b.most(), static_cast<const T*>(b.w_of(group.row[i])), static_cast<const T*>(small + i * c), small + i * c);
+    times(Width<0>{reach}, static_cast<const T*>(b.w_of(group.row[i])), static_cast<const T*>(small + i * c),
+          small + i * c);
     scale(b.width(), b.g[group.row[i]], static_cast<const T*>(to + i * d), to + i * d);
   }
-  product<T>(group.count, d, c, small, c, 1, side, d, to, d, Store::add);
+  product<T>(group.count, d, reach, small, c, 1, side, d, to, d, Store::add);
 }
 /// to_i = C_t^T x_i.
 template <typename T>
@@ -143,9 +151,9 @@ PowerTraces power_traces_of(const ReadPlan<T>& plan, const BlockTraces<T>& of, i
   return {static_cast<double>(d),
           value_of(of.trace / scale),
           value_of(of.square / scale / scale),
-          PowerTraces::kUnknown,
-          4 * plan.precision * (value_of(of.size / trace) + 4),
-          0};
+          value_of(of.cube / scale / scale / scale),
+          4 * plan.precision * (value_of(of.error / trace) + 4),
+          4 * plan.precision * value_of(of.cube_error / trace / trace / trace)};
 }
 
 /// find_dominant (spectrum.h) for a group: refines rows.w, which hold guesses or 0, and says which rows deflation pays
@@ -271,16 +279,16 @@ void split_row(const Block<T>& b, int i, GroupRows<T>& rows) {
       split_along<T>(b.width(), rows.s[i].rho2, rows.q + i * b.d, rows.a + i * b.d, rows.rest_of_q + i * b.d);
 }
 
-/// Sets the series of each row and, where it is deflated, w, a, q' and y'; `traces` are of the group's tokens.
+/// Sets the series of each row and, where it is deflated, w, a, q' and y'.
 template <typename T>
-void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& group, const BlockTraces<T>* traces,
-                   GroupRows<T>& rows, const Records<T>& records) {
+void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& group, GroupRows<T>& rows,
+                   const Records<T>& records) {
   const Width<0> width = b.width();
   const int d = b.d;
   PowerTraces power[kReadRows];
   bool deflate[kReadRows];
   for (int i = 0; i < group.count; ++i) {
-    const BlockTraces<T>& of = traces[group.row[i]];
+    const BlockTraces<T>& of = b.traces[group.row[i]];
     rows.s[i] = scaling(static_cast<T>(of.trace));
     power[i] = power_traces_of(plan, of, d, rows.s[i].rho2);
     scale(width, T(1) / sqrt(rows.s[i].rho2), static_cast<const T*>(rows.raw + i * d), rows.y + i * d);
@@ -320,10 +328,10 @@ int most_terms(const ReadGroup& group, const GroupRows<T>& rows) {
 
 /// r_t = NS_k(C_t)^T q_t into rows.r.
 template <typename T>
-void read_rows(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& group, const BlockTraces<T>* traces,
-               GroupRows<T>& rows, const Records<T>& records) {
+void read_rows(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& group, GroupRows<T>& rows,
+               const Records<T>& records) {
   const int d = b.d;
-  choose_series(b, plan, group, traces, rows, records);
+  choose_series(b, plan, group, rows, records);
   for (int i = 0; i < group.count; ++i) scale(b.width(), T(1), static_cast<const T*>(rows.y + i * d), records.at(0, i));
   advance_rows(b, group, group.count, most_terms(group, rows), rows, records);
   for (int i = 0; i < group.count; ++i) {

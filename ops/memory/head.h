@@ -25,7 +25,7 @@ template <typename T>
 using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
 
 /// Wider heads are computed in blocks of tokens (ops/memory/block.h): their matrices are in no first-level cache.
-inline constexpr int64_t kWidestByToken = 176;
+inline constexpr int64_t kWidestByToken = 160;
 
 /// The query of token t is at q + t row_stride, its input gate at input_gate + t gate_stride. Strides count numbers.
 struct HeadShape {

@@ -60,7 +60,7 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
           [](const Plan& plan, const HeadShape& shape) {
             using N = Wide<T>;
             const int d = padded_width<T>(shape.width);
-            return shape.in_blocks ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.orthogonalized)
+            return shape.in_blocks ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.gram)
                                    : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
           },
       .forward =
