@@ -46,7 +46,7 @@ class Array {  // T is a Real, or int64_t for tokens
   /// The size along an axis; negative axes count from the end.
   int64_t dim(int axis) const { return shape_[static_cast<size_t>(normal_axis("dim", axis, shape_))]; }
 
-  const T* data() const { return buffer_.get(); }  // the numbers, to read
+  const T* data() const { return defined() ? buffer_.get() : no_numbers(); }  // the numbers, to read
   /// The numbers, to write. Separates a shared buffer first.
   T* edit() {
     if (buffer_.use_count() > 1) {
@@ -57,8 +57,8 @@ class Array {  // T is a Real, or int64_t for tokens
   }
   /// The only number of an array of size 1.
   T item() const {
-    check_shape(size_ == 1, "item: needs exactly one number, the shape is {}", shape_);
-    return *buffer_;
+    check_shape(size_ == 1 || !defined(), "item: needs exactly one number, the shape is {}", shape_);
+    return *data();
   }
   /// The same numbers under another shape of the same size; shares the buffer.
   Array reshaped(const Shape& shape) const {
@@ -76,6 +76,9 @@ class Array {  // T is a Real, or int64_t for tokens
     auto* source = std::pmr::get_default_resource();  // a program may set one that reuses addresses
     auto* memory = static_cast<T*>(source->allocate(bytes, cache_line));
     return {memory, [=](T* p) { source->deallocate(p, bytes, cache_line); }};
+  }
+  [[noreturn]] static const T* no_numbers() {
+    throw Error("array: it is undefined, without numbers; a leaf has a gradient once backward(loss) has reached it");
   }
 
   Shape shape_;

@@ -80,10 +80,9 @@ Node<T>& Tensor<T>::leaf_node(const char* what) const {
 template <Real T>
 std::vector<Tensor<T>> record_many(const char* op, std::vector<Array<T>> ys, const std::vector<Tensor<T>>& inputs,
                                    BackwardMany<T> backward) {
-  const bool history =
-      !NoGrad::active() && std::any_of(inputs.begin(), inputs.end(), [](const Tensor<T>& x) { return x.needs_grad(); });
+  const auto has_history = [](const Tensor<T>& x) { return x.needs_grad(); };
   std::shared_ptr<Node<T>> node;
-  if (history) {
+  if (!NoGrad::active() && std::any_of(inputs.begin(), inputs.end(), has_history)) {
     node = std::make_shared<Node<T>>(Node<T>{op, nodes_made++, {}, std::move(backward), {}, Grads<T>(ys.size())});
     for (const Tensor<T>& x : inputs) node->inputs.push_back(x.edge());
     for (const Array<T>& y : ys) node->shapes.push_back(y.shape());

@@ -23,7 +23,8 @@ Tensor<T> embedding(const Tensor<T>& weight, const Array<int64_t>& tokens) {
                      const int64_t row = shape[1];
                      T* to = dweight.edit();
                      for (int64_t i = 0; i < tokens.size(); ++i) {
-                       for (int64_t j = 0; j < row; ++j) to[tokens.data()[i] * row + j] += dy.data()[i * row + j];
+                       const T* from = dy.data() + i * row;
+                       for (int64_t j = 0; j < row; ++j) to[tokens.data()[i] * row + j] += from[j];
                      }
                      return {dweight};
                    });

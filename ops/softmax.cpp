@@ -48,12 +48,13 @@ Tensor<T> log_softmax(const Tensor<T>& x) {
     // dx_i = dy_i - softmax_i sum_j dy_j
     auto dx = Array<T>::uninitialized(y.shape());
     T* out = dx.edit();
+    const T *from = dy.data(), *logs = y.data();
     const int64_t width = y.dim(-1);
     for_each_chunk(y.size(), width, [&](int64_t begin, int64_t end) {
       for (int64_t at = begin * width; at < end * width; at += width) {
         T total = T(0);
-        for (int64_t i = at; i < at + width; ++i) total += dy.data()[i];
-        for (int64_t i = at; i < at + width; ++i) out[i] = dy.data()[i] - exp(y.data()[i]) * total;
+        for (int64_t i = at; i < at + width; ++i) total += from[i];
+        for (int64_t i = at; i < at + width; ++i) out[i] = from[i] - exp(logs[i]) * total;
       }
     });
     return {dx};

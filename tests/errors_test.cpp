@@ -43,6 +43,7 @@ TEST_CASE("errors: gradients") {
   backward(loss);
   SHOWN(backward(x * x))
   SHOWN(backward(loss))
+  SHOWN(zeros({}).grad().item())
   SHOWN(constant.grad())
   SHOWN((x * x).grad())
   SHOWN(backward(sum(constant)))

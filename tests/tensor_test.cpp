@@ -99,6 +99,10 @@ TEST_CASE("tensor: a diamond with sides of different length") {
 TEST_CASE("tensor: leaves add up gradients until they are cleared, as in PyTorch") {
   Tensor<double> a = leaf({}, {1});
   CHECK(!a.grad().defined());
+  const std::string none =
+      "array: it is undefined, without numbers; a leaf has a gradient once backward(loss) has reached it";
+  CHECK(thrown([&] { a.grad().item(); }) == none);
+  CHECK(thrown([&] { a.grad().data(); }) == none);
   backward(times(a, 2));
   const Array<double> first = a.grad();
   backward(times(a, 3));
