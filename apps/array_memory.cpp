@@ -10,8 +10,8 @@ namespace {
 
 constexpr size_t kLarge = size_t{1} << 20, kHugePage = size_t{2} << 20;
 
-/// Room for an array. Arrays one after another would often begin at the same place within a page, and the lines of
-/// several that are passed over together would push each other out of the first-level cache: hence the odd lines.
+/// Bytes to reserve for an array, with an odd number of cache lines to spare. Otherwise arrays would often begin at the
+/// same offset within a page, and arrays that are read together would evict each other from the L1 cache.
 size_t room(size_t bytes) {
   constexpr size_t kLine = 64, kOddLines = 5;
   return (bytes + kLine - 1) / kLine * kLine + kOddLines * kLine;
@@ -28,7 +28,7 @@ ArrayMemory::ArrayMemory(size_t bytes) {
   end_ = begin_ + bytes + kHugePage;
   const size_t before = (kHugePage - reinterpret_cast<size_t>(range) % kHugePage) % kHugePage;
 #ifdef MADV_HUGEPAGE
-  madvise(begin_ + before, bytes, MADV_HUGEPAGE);  // a wish: where there are none, small pages serve
+  madvise(begin_ + before, bytes, MADV_HUGEPAGE);  // a hint: the kernel may use small pages
 #endif
   free_[begin_ + before] = bytes;
 }

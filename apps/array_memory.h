@@ -1,4 +1,4 @@
-// Where the program's large arrays lie.
+// An allocator for the program's large arrays.
 #pragma once
 
 #include <map>
@@ -7,21 +7,21 @@
 
 namespace orthoread {
 
-/// One range of addresses, in huge pages, for everything of a MiB and more; the rest comes from operator new.
+/// One range of addresses, in huge pages, for every allocation of 1 MiB or more. Smaller ones use operator new.
 ///
-/// A training step asks for the same arrays in the same order each time, and only the thread that trains asks for large
-/// ones. A best fit whose neighbours are merged again then gives the same addresses at every step, so the peak is that
-/// of the first step, whatever the threads do, and nothing is fresh from the system, and cleared page by page, later.
-/// Huge pages, because a step passes over far more memory than the processor has translations of small ones for.
+/// Every training step allocates the same arrays in the same order, and only the training thread allocates large ones.
+/// Best fit, with free neighbours merged, then returns the same addresses at every step. So the first step sets the
+/// peak, for any number of threads, and no later step needs fresh pages, which the system would have to clear.
+/// Huge pages, because a step touches far more memory than the TLB covers with small ones.
 class ArrayMemory : public std::pmr::memory_resource {
  public:
-  /// Reserves addresses for `bytes`; memory is taken when it is first written, and then kept. If there are no addresses
-  /// to be had, or none are left, large arrays come from operator new, too.
+  /// Reserves `bytes` of addresses. Pages are taken when they are first written, and then kept. Without a free address
+  /// range, large arrays come from operator new, too.
   explicit ArrayMemory(size_t bytes);
   ~ArrayMemory() override;
   ArrayMemory(const ArrayMemory&) = delete;
 
-  /// Makes one as large as the machine's memory, for all arrays from now on, until the program ends.
+  /// All arrays from now on use one that is as large as the machine's memory.
   static void install();
 
  private:
@@ -31,7 +31,7 @@ class ArrayMemory : public std::pmr::memory_resource {
 
   std::mutex mutex_;
   char *begin_ = nullptr, *end_ = nullptr;
-  std::map<char*, size_t> free_;  // no two of them adjacent
+  std::map<char*, size_t> free_;  // start and size; no two blocks are adjacent
 };
 
 }  // namespace orthoread

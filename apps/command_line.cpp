@@ -12,8 +12,8 @@
 namespace orthoread {
 namespace {
 
-/// A flag with a number. Text that is none or does not fit is refused. (CLI11 itself would clamp it, and read -1 as
-/// 2^64 - 1 and 010 as 8.)
+/// A flag with a number. Text that is not a number or does not fit is an error. (CLI11 itself would clamp it, and read
+/// -1 as 2^64 - 1 and 010 as 8.)
 template <class N, class Value>
 CLI::Option* add_number(CLI::App& command, const std::string& flag, Value& value, const std::string& help) {
   const auto read = [flag, &value](const CLI::results_t& texts) {
@@ -101,7 +101,7 @@ void Command::runs(std::function<int()> action) {
 }
 
 Command Command::add_command(const std::string& name, const std::string& help) {
-  CLI::App* command = app_->add_subcommand(name, help);  // the program's own
+  CLI::App* command = app_->add_subcommand(name, help);  // owned by the program
   return {std::shared_ptr<CLI::App>(std::shared_ptr<CLI::App>(), command), exit_code_};
 }
 
@@ -121,9 +121,10 @@ CommandLine::CommandLine(const std::string& name, const std::string& help, const
   app_->name(name);
   app_->description(help);
   app_->set_version_flag("--version", version);
-  app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // of a flag given twice
+  app_->option_defaults()->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeLast);  // a flag given twice: the last one counts
   app_->require_subcommand(0, 1);
-  app_->final_callback([app = app_.get()] {  // here, so that an unknown command is named instead
+  app_->final_callback([app = app_.get()] {  // checked last, so that an unknown command is reported first
     if (app->get_subcommands().empty()) throw CLI::RequiredError("A command");
   });
 }

@@ -1,5 +1,5 @@
-// The command line: the program's commands, their flags, and what --help says of them. CLI11 stands behind it, and is
-// compiled in command_line.cpp alone: in every command it would take longer to build than the command.
+// The command line: commands, their flags, and the text of --help. Wraps CLI11, which is slow to compile: only
+// command_line.cpp includes it.
 #pragma once
 
 #include <charconv>
@@ -20,7 +20,7 @@ class Option;
 
 namespace orthoread {
 
-/// The whole of `text` as a number; nothing if it is none or does not fit into N.
+/// `text` as a number; nullopt if it is not one or does not fit into N.
 template <class N>
 std::optional<N> number_from(std::string_view text) {
   N value{};
@@ -33,7 +33,7 @@ template <class N>
 concept FlagNumber =
     std::same_as<N, int> || std::same_as<N, int64_t> || std::same_as<N, uint64_t> || std::same_as<N, double>;
 
-/// What a flag takes.
+/// The type of a flag's value.
 enum class FlagKind { whole, number, text, yes_or_no };
 
 /// A flag that was just added.
@@ -41,23 +41,23 @@ class Flag {
  public:
   explicit Flag(CLI::Option* option) : option_(option) {}
   Flag& required();
-  /// What --help names as the default, where that is not the variable's value.
+  /// The default that --help shows, if it is not the variable's value.
   Flag& default_is(const std::string& text);
-  /// What --help calls its value.
+  /// The name of the value in --help.
   Flag& takes(const std::string& text);
 
  private:
   CLI::Option* option_;
 };
 
-/// A command: flags that are written into variables, and what it does. A copy is the same command.
+/// A command: an action, and flags that set variables. Copies refer to the same command.
 class Command {
  public:
-  /// One without a program around it, for text that is read as a command's flags.
+  /// A command without a program, to parse text as its flags.
   Command();
 
-  /// Adds a flag, "--name", or the arguments without one, "name". Variables keep their value where the flag is not
-  /// given. A number that is none, or does not fit, is refused.
+  /// Adds a flag, "--name", or a positional argument, "name". Its variable keeps its value if the flag is not given.
+  /// Text that is not a number, or does not fit, is an error.
   template <FlagNumber N>
   Flag add(const std::string& name, N& value, const std::string& help);
   template <FlagNumber N>
@@ -67,22 +67,22 @@ class Command {
   Flag add(const std::string& name, std::vector<std::string>& values, const std::string& help);
   Flag add(const std::string& name, bool& value, const std::string& help);
 
-  /// The heading under which --help lists the flags added from here on.
+  /// The heading in --help of the flags that are added next.
   void heading(const std::string& text) { heading_ = text; }
-  /// What --help says at the end: remarks and an example.
+  /// The end of --help: remarks and an example.
   void footer(const std::string& text);
-  /// What the command does; returns the program's exit code.
+  /// The action of the command; it returns the exit code.
   void runs(std::function<int()> action);
-  /// A command of this program or group of commands.
+  /// Adds a command to this program or group of commands.
   Command add_command(const std::string& name, const std::string& help);
-  /// A group of commands needs one of them.
+  /// For a group: it is an error to name none of its commands.
   void needs_command();
 
   /// Whether the flag is on the command line.
   bool given(const std::string& flag) const;
-  /// The names of the flags that were added through this object, without dashes, and what they take.
+  /// Names (without dashes) and types of the flags that were added through this object.
   const std::vector<std::pair<std::string, FlagKind>>& flags() const { return flags_; }
-  /// Reads these arguments into the variables. An Error says what is wrong with them.
+  /// Parses the arguments into the variables. An Error says what is wrong with them.
   void parse(const std::vector<std::string>& arguments);
 
  protected:
@@ -97,12 +97,12 @@ class Command {
   std::vector<std::pair<std::string, FlagKind>> flags_;
 };
 
-/// The program: what its command line starts with.
+/// The program and its commands.
 class CommandLine : public Command {
  public:
   CommandLine(const std::string& name, const std::string& help, const std::string& version);
-  /// Runs the command that the arguments name and returns its exit code; --help and --version are answered on stdout.
-  /// An Error says what is wrong with the arguments.
+  /// Runs the command that the arguments name and returns its exit code. --help and --version print to stdout. An Error
+  /// says what is wrong with the arguments.
   int run(int argc, char** argv);
 };
 

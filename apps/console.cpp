@@ -13,8 +13,8 @@ namespace {
 
 int stdout_error = 0;  // errno of the first write that failed
 
-/// Bytes of the UTF-8 character that `text` begins with; 0 if there is none. Overlong forms, surrogates and what is
-/// above U+10FFFF are none (table 3-7 of the Unicode standard).
+/// Bytes of the UTF-8 character at the start of `text`; 0 if it is invalid. Overlong forms, surrogates and code points
+/// above U+10FFFF are (table 3-7 of the Unicode standard).
 size_t character_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const unsigned first = byte(0), second = byte(1);
@@ -36,7 +36,8 @@ size_t character_length(std::string_view text) {
 void prepare_console() {
   for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(number, F_GETFD) < 0 && errno == EBADF) {
-      // It gets the lowest free number, this one. Only stderr is opened for what its user does with it.
+      // open() returns the lowest free number, which is this one. stdout becomes read-only, so that writing to it
+      // fails.
       static_cast<void>(open("/dev/null", number == STDERR_FILENO ? O_WRONLY : O_RDONLY));
     }
   }
@@ -48,7 +49,7 @@ std::string printable(std::string_view text) {
   while (!text.empty()) {
     const size_t length = character_length(text);
     const auto first = static_cast<unsigned char>(text[0]);
-    // C0 and DEL; C1, U+0080 to U+009F, which some terminals heed like escape sequences.
+    // C0, DEL, and C1 (U+0080 to U+009F), which some terminals treat like escape sequences.
     const bool control =
         first < 0x20 || first == 0x7f || (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
     if (first == '\n') {

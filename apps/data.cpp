@@ -52,10 +52,10 @@ int make_data(const DataFlags& flags) {
 void add_data_command(Command& program) {
   auto flags = std::make_shared<DataFlags>();
   Command command = program.add_command("data", "Write instances of the task to a safetensors file");
-  command.add("--out", flags->out, "The file to write: inputs and targets, int64").required();
-  command.add("--instances", flags->instances, "How many sequences");
-  command.add("--split", flags->split, "Targets for training (every next token) or evaluation: train or eval");
-  command.add("--data-seed", flags->data_seed, "Seed of the stream, NumPy's default_rng");
+  command.add("--out", flags->out, "The file to write, with the int64 arrays inputs and targets").required();
+  command.add("--instances", flags->instances, "Number of sequences");
+  command.add("--split", flags->split, "Targets: train (every next token) or eval (the answers to queries)");
+  command.add("--data-seed", flags->data_seed, "Seed of the data (NumPy's default_rng)");
   flags->setting.add_to(command);
   flags->common.add_to(command, false);
   command.footer("Example:\n  orthoread data --out recall.safetensors --instances 64 --split eval --setting v80_s512");

@@ -1,4 +1,4 @@
-// What a result was computed with.
+// The environment in which a result was computed.
 #pragma once
 
 #include "apps/train/train_config.h"

@@ -5,7 +5,7 @@
 namespace orthoread {
 
 Json parse_json(const std::string& text, const std::string& where) {
-  constexpr int kDeepest = 32;  // what walks through a value calls itself at every level
+  constexpr int kDeepest = 32;  // functions on JSON values are recursive
   const auto watch = [&](int depth, Json::parse_event_t, Json&) {
     check(depth <= kDeepest, "{}: damaged: its JSON is nested deeper than {} levels", where, kDeepest);
     return true;

@@ -9,8 +9,7 @@ namespace orthoread {
 
 using Json = nlohmann::ordered_json;  // keys keep the order in which they were written
 
-/// The JSON in a text; `where` begins the message of the Error if it is not well formed, or nested deeper than any of
-/// ours.
+/// Parses JSON. An Error, whose message begins with `where`, if it is malformed or nested too deeply.
 Json parse_json(const std::string& text, const std::string& where);
 /// The same for a file.
 Json read_json(const std::string& path);

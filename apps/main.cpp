@@ -17,14 +17,14 @@ namespace {
 
 using namespace orthoread;
 
-/// Keeps freed arrays in the process: every training step asks for the same sizes again, and memory fresh from the
-/// system would cost a page fault for every 4 KiB.
+/// Keeps freed memory in the process: every training step allocates the same sizes again, and fresh memory would cost a
+/// page fault for every 4 KiB.
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
-#ifndef __SANITIZE_ADDRESS__  // which watches what operator new gives
+#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer checks only what operator new returns
   ArrayMemory::install();
 #endif
 }
@@ -59,12 +59,12 @@ int run(int argc, char** argv) {
     return failed(kUsage, fmt::format("cannot use {}: {}", error.path1().string(), error.code().message()));
   } catch (const std::system_error& error) {
     if (error.code() != std::errc::resource_unavailable_try_again) return failed(kFailed, error.what());
-    return failed(kFailed, fmt::format("cannot start {} threads: {}; a smaller --threads needs fewer", threads(),
+    return failed(kFailed, fmt::format("cannot start {} threads: {}; use a smaller --threads", threads(),
                                        error.code().message()));
   } catch (const std::bad_alloc&) {
-    return failed(kFailed, "out of memory; a smaller --batch-size or --seq-len needs less");
-  } catch (const std::length_error&) {  // more than any container holds
-    return failed(kFailed, "out of memory; smaller sizes need less");
+    return failed(kFailed, "out of memory; use a smaller --batch-size or --seq-len");
+  } catch (const std::length_error&) {  // a size above a container's max_size()
+    return failed(kFailed, "out of memory; use smaller sizes");
   } catch (const std::exception& error) {
     return failed(kFailed, fmt::format("internal error: {}", error.what()));
   }
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   prepare_console();
   keep_freed_memory();
 #ifdef SIGXFSZ
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of write(), with a message, like a full disk
+  std::signal(SIGXFSZ, SIG_IGN);  // beyond a file-size limit write() fails, with a message, as on a full disk
 #endif
   const int exit_code = run(argc, argv);
   const std::string reason = finish_stdout();

@@ -35,13 +35,13 @@ InstructionSet parse_instruction_set(const std::string& text) {
 }  // namespace
 
 void CommonOptions::add_to(Command& command, bool computes) {
-  command.add("--threads", threads, "Threads to use").default_is("the CPUs this process may use");
+  command.add("--threads", threads, "Number of threads").default_is("the CPUs this process may use");
   if (computes) {
-    command.add("--instruction-set", instruction_set, "Of the kernels: baseline, avx2 or avx512")
+    command.add("--instruction-set", instruction_set, "Instruction set of the kernels: baseline, avx2 or avx512")
         .default_is("ORTHOREAD_ISA, else the best this processor has");
   }
   command.add("--json", json, "Print one JSON document on stdout and nothing else");
-  command.add("--quiet", quiet, "No progress on stderr");
+  command.add("--quiet", quiet, "Show no progress on stderr");
 }
 
 void CommonOptions::apply() const {
@@ -52,13 +52,13 @@ void CommonOptions::apply() const {
 void SettingOptions::add_to(Command& command) {
   const RecallSetting defaults;
   command.heading("SETTING");
-  command.add("--setting", setting, "Vocabulary and tokens in one word, vV_sS").default_is("v80_s512");
-  command.add("--vocab-size", vocab_size, "Tokens in the vocabulary").default_is(std::to_string(defaults.vocab_size));
-  command.add("--seq-len", seq_len, "Tokens in a sequence, even").default_is(std::to_string(defaults.seq_len));
-  command.add("--noise-vocab-size", noise_vocab_size, "Tokens of the vocabulary that are noise")
+  command.add("--setting", setting, "Vocabulary size V and sequence length S, as vV_sS").default_is("v80_s512");
+  command.add("--vocab-size", vocab_size, "Vocabulary size").default_is(std::to_string(defaults.vocab_size));
+  command.add("--seq-len", seq_len, "Sequence length, even").default_is(std::to_string(defaults.seq_len));
+  command.add("--noise-vocab-size", noise_vocab_size, "Noise tokens in the vocabulary")
       .default_is(std::to_string(defaults.noise_vocab_size));
-  command.add("--frac-noise", frac_noise, "Share of noise pairs, from 0 to below 1").default_is("0.8");
-  command.add("--single-query", single_query, "Ask for one value, at the end");
+  command.add("--frac-noise", frac_noise, "Fraction of pairs that are noise, in [0, 1)").default_is("0.8");
+  command.add("--single-query", single_query, "One query, at the end of the sequence");
   command.heading("");
 }
 
@@ -85,13 +85,13 @@ RecallSetting SettingOptions::resolve(const std::map<std::string, std::string>& 
 
 void ModelOptions::add_to(Command& command) {
   command.heading("MODEL");
-  command.add("--read", read, "How the memory is read: raw or ns<k>, k from 0 to 10");
+  command.add("--read", read, "Read of the memory: raw, or ns<k> with k Newton-Schulz steps, 0 to 10");
   command.add("--dim", config.dim, "Model width");
-  command.add("--heads", config.heads, "Heads");
-  command.add("--proj-factor", config.proj_factor, "Inner width as a multiple of the model width");
-  command.add("--qkv-block", config.qkv_block, "Block width of the query, key and value projections");
-  command.add("--conv-kernel", config.conv_kernel, "Tokens that the causal convolution sees");
-  command.add("--memory", memory, "fused, or composed of ops: slow, for comparison");
+  command.add("--heads", config.heads, "Number of heads");
+  command.add("--proj-factor", config.proj_factor, "Inner width over model width");
+  command.add("--qkv-block", config.qkv_block, "Block size of the block-diagonal query, key and value projections");
+  command.add("--conv-kernel", config.conv_kernel, "Kernel size of the causal convolution, in tokens");
+  command.add("--memory", memory, "fused, or composed of single ops (slow, for comparison)");
   command.add("--dtype", dtype, "float32 or float64");
   command.heading("");
 }
@@ -110,14 +110,14 @@ void TrainingOptions::add_to(Command& command) {
   command.heading("TRAINING");
   command.add("--steps", config.steps, "Training steps");
   command.add("--batch-size", config.batch_size, "Sequences in a batch");
-  command.add("--lr", config.lr, "Learning rate, at the start");
-  command.add("--schedule", schedule, "Of the learning rate: cosine (to 0) or constant");
+  command.add("--lr", config.lr, "Initial learning rate");
+  command.add("--schedule", schedule, "Learning rate schedule: cosine (to 0) or constant");
   command.add("--weight-decay", config.weight_decay, "Decoupled weight decay");
-  command.add("--clip", config.clip, "Global gradient norm to clip at");
-  command.add("--seed", config.seed, "Seed of the initial values");
-  command.add("--data-seed", data_seed, "Seed of the training stream").default_is("the seed");
+  command.add("--clip", config.clip, "Clip the global gradient norm to this");
+  command.add("--seed", config.seed, "Seed of the initial weights");
+  command.add("--data-seed", data_seed, "Seed of the training data").default_is("the seed");
   command.add("--eval-every", config.eval_every, "Steps between evaluations");
-  command.add("--val-batches", config.val_batches, "Batches of an evaluation");
+  command.add("--val-batches", config.val_batches, "Batches per evaluation");
   command.add("--checkpoint-every", config.checkpoint_every, "Steps between checkpoints");
   command.heading("");
 }

@@ -9,7 +9,7 @@
 
 namespace orthoread {
 
-/// Every command has these; those that compute have --instruction-set, too.
+/// Flags of every command. --instruction-set only with `computes`.
 struct CommonOptions {
   std::optional<int> threads;
   std::optional<std::string> instruction_set;
@@ -21,11 +21,11 @@ struct CommonOptions {
   void apply() const;
 };
 
-/// A number of a checkpoint's metadata, if it is there; an error if it is no number.
+/// A number from a checkpoint's metadata; nullopt if the key is missing, an Error if it is not a number.
 template <class N>
 std::optional<N> metadata_number(const std::map<std::string, std::string>& metadata, const char* key);
 
-/// SETTING: what the task is.
+/// SETTING: the task.
 struct SettingOptions {
   std::optional<std::string> setting;
   std::optional<int64_t> vocab_size, seq_len, noise_vocab_size;
@@ -33,7 +33,7 @@ struct SettingOptions {
   bool single_query = false;
 
   void add_to(Command& command);
-  /// Flags first, then what a checkpoint's metadata says, then the defaults. Checked.
+  /// Each value from its flag, else from the checkpoint's metadata, else the default. Checked.
   RecallSetting resolve(const std::map<std::string, std::string>& metadata = {}) const;
 };
 

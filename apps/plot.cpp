@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A new folder for files that gnuplot reads and writes, gone at the end.
+/// A temporary folder for gnuplot's files.
 class Scratch {
  public:
   Scratch() {

@@ -1,4 +1,4 @@
-// Pictures, by gnuplot.
+// Plots, drawn by gnuplot.
 #pragma once
 
 #include <string>
@@ -6,9 +6,8 @@
 
 namespace orthoread {
 
-/// Runs a gnuplot script, without its "set terminal" and "set output", and writes the picture to an .svg or .png file:
-/// whole or not at all. 760 pixels wide. Errors: another kind of file, gnuplot missing or failing, a path that cannot
-/// be written.
+/// Runs a gnuplot script, which has no "set terminal" and "set output", and writes the picture, 760 pixels wide, to an
+/// .svg or .png file, atomically. Errors: another file type, gnuplot missing or failing, a path that cannot be written.
 void plot(const std::string& path, const std::string& script, int height = 480);
 
 struct PlotScript {
@@ -16,11 +15,11 @@ struct PlotScript {
   int width, height;
 };
 
-/// The SVG texts of such scripts, all by one gnuplot. Text in them is taken literally, without gnuplot's markup.
+/// The pictures of these scripts as SVG text, all drawn by one gnuplot. Text is literal, without gnuplot's markup.
 /// Errors: gnuplot missing or failing.
 std::vector<std::string> svg_plots(const std::vector<PlotScript>& scripts);
 
-/// A gnuplot string that stands for this text.
+/// The text as a gnuplot string literal.
 std::string plot_text(const std::string& text);
 
 }  // namespace orthoread

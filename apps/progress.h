@@ -1,4 +1,4 @@
-// How far a long command has come, on stderr.
+// The progress of a long command, on stderr.
 #pragma once
 
 #include <chrono>
@@ -7,7 +7,7 @@
 
 namespace orthoread {
 
-/// Is it a terminal that lines can be drawn over on?
+/// Is it a terminal on which a line can be redrawn?
 bool is_terminal(int file_descriptor);
 
 /// "42 s", "3:07 min", "2:15 h".
@@ -16,20 +16,20 @@ std::string duration_text(double seconds);
 /// May the text be coloured? Not without a terminal, with NO_COLOR set, or with TERM=dumb.
 bool terminal_has_colour(int file_descriptor);
 
-/// A bar that is drawn over itself when stderr is a terminal, else a line at most every 30 s. Nothing if quiet.
+/// A progress bar if stderr is a terminal, else a line every 20 s. Nothing if quiet.
 class Progress {
  public:
-  /// `first`: where a resumed command starts.
+  /// `first`: the step at which a resumed command starts.
   Progress(std::string what, int64_t first, int64_t total, bool quiet);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// After `done` of the total; `detail` is a short text such as "loss 3.466".
+  /// `done` of the total are done. `detail` is a short text such as "loss 3.466".
   void update(int64_t done, const std::string& detail);
-  /// A line that stays, unless quiet.
+  /// Prints a line, unless quiet.
   void note(const std::string& line);
-  /// A line that stays, even if quiet: what went wrong.
+  /// Prints a line, even if quiet: for errors.
   void warn(const std::string& line);
 
  private:
@@ -39,7 +39,7 @@ class Progress {
   std::string what_;
   int64_t first_, total_;
   bool quiet_, bar_, colour_;
-  bool drawn_ = false;  // a bar stands on the present line
+  bool drawn_ = false;  // the current line shows the bar
   Clock::time_point start_, last_;
 };
 

@@ -1,4 +1,4 @@
-// Which known word somebody may have meant.
+// Suggestions for misspelled words.
 #pragma once
 
 #include <fmt/format.h>
@@ -7,14 +7,14 @@
 
 namespace orthoread {
 
-/// How many letters have to be changed, put in or left out to make b of a (Levenshtein).
+/// The Levenshtein distance: the fewest letters to change, insert or delete to turn a into b.
 size_t edit_distance(const std::string& a, const std::string& b);
 
-/// " (did you mean lr?)", if a known word is near.
+/// " (did you mean lr?)" if a known word is near, else "".
 template <class Known>
 std::string meant(const std::string& word, const Known& known) {
   std::string nearest;
-  size_t least = word.size() / 3 + 2;  // of three letters one may be wrong
+  size_t least = word.size() / 3 + 2;  // at most size / 3 + 1 letters may differ
   for (const std::string& candidate : known) {
     const bool begins = word.size() >= 2 && (candidate.starts_with(word) || word.starts_with(candidate));
     const bool within = word.size() >= 4 && candidate.find(word) != candidate.npos;

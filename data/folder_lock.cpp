@@ -17,7 +17,7 @@ namespace {
 
 std::string lock_file(const std::string& folder) { return folder + "/lock"; }
 
-/// 0, or what is wrong; made again when a signal interrupts it.
+/// 0 or errno. Repeated if a signal interrupts it.
 int try_lock(int file, int operation) {
   while (::flock(file, operation) != 0) {
     if (errno != EINTR) return errno;
@@ -32,13 +32,13 @@ int opened(const std::string& path, int flags) {
   }
 }
 
-/// NFS without its lock daemon, Lustre without its flock option, and others.
+/// On NFS without its lock daemon, Lustre without its flock option, and others.
 bool cannot_lock(int error) { return error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP; }
 
 }  // namespace
 
 FolderLock::FolderLock(const std::string& folder, Wait wait) : path_(lock_file(folder)) {
-  constexpr int kAttempts = 100;  // a file system may number a file anew whenever it is asked
+  constexpr int kAttempts = 100;  // some file systems give a file a new inode number at each query
   for (int attempt = 1;; ++attempt) {
     number_ = opened(path_, O_RDWR | O_CREAT);
     check(number_ >= 0, "cannot write into {}: {}", folder, std::strerror(errno));
@@ -48,7 +48,7 @@ FolderLock::FolderLock(const std::string& folder, Wait wait) : path_(lock_file(f
       ::close(number_);
       throw;
     }
-    if (attempt == kAttempts || file_is_still_there()) return;  // and not removed by who held it before
+    if (attempt == kAttempts || file_is_still_there()) return;  // the previous holder may have removed it
     ::close(number_);
   }
 }
@@ -60,12 +60,12 @@ void FolderLock::take(const std::string& folder, Wait wait) {
     const int error = try_lock(number_, LOCK_EX | (wait == Wait::yes ? 0 : LOCK_NB));
     if (error == 0) return;
     if (cannot_lock(error)) {
-      warning_ = fmt::format("{}: this file system cannot lock ({}): take care that no second process works here",
+      warning_ = fmt::format("{}: this file system cannot lock ({}): make sure that no second process works here",
                              folder, std::strerror(error));
       return;
     }
     check(error == EWOULDBLOCK, "cannot lock {}: {}", path_, std::strerror(error));
-    // Those who only ask (is_locked) share it for a moment; who is at work shares it with nobody.
+    // is_locked takes a shared lock for a moment; a process at work holds an exclusive one.
     check(try_lock(number_, LOCK_SH | LOCK_NB) == 0, "{} in {}; wait for it, or give another folder", kAnotherProcess,
           folder);
     try_lock(number_, LOCK_UN);

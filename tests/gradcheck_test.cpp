@@ -158,7 +158,7 @@ TEST_CASE("gradcheck gain: a picture, whole or not at all") {
 
 TEST_CASE("gradcheck: arguments that do not fit") {
   check_refused("foo", "gradcheck: newton_schulz, read, " + ops(", ") + ", model, gain are allowed, not 'foo'");
-  check_refused("gain model", "gradcheck: gain is asked for alone");
+  check_refused("gain model", "gradcheck: gain cannot be combined with other targets");
   check_refused("linear --rank 3", "--rank: goes with newton_schulz or read, as the only target");
   check_refused("--ns-steps 3", "--ns-steps: goes with newton_schulz or read, as the only target");
   check_refused("newton_schulz --tokens 3", "--tokens: goes with read, as the only target");

@@ -109,7 +109,7 @@ TEST_CASE("grid: what is refused, in one line that names the key") {
   CHECK(refusal(fixed(R"("eval-every": 4)")).find("(did you mean eval_every?)") != std::string::npos);
   for (const std::string key : {"out", "resume", "threads", "json", "quiet"})
     CHECK(refusal(fixed("\"" + key + "\": 1")) ==
-          "grid.json, fixed: " + key + " is not for a grid, the sweep decides it");
+          "grid.json, fixed: " + key + " is not allowed in a grid: the sweep sets it");
   CHECK(refusal(fixed(R"("steps": 2.5)")) == "grid.json, fixed: steps: a whole number is expected, not 2.5");
   CHECK(refusal(fixed(R"("steps": "100")")) == "grid.json, fixed: steps: a whole number is expected, not \"100\"");
   CHECK(refusal(fixed(R"("lr": "0.1")")) == "grid.json, fixed: lr: a number is expected, not \"0.1\"");

@@ -297,14 +297,14 @@ TEST_CASE("a damaged run says so, and goes on from the checkpoint before, to the
   const ProgramResult result = run_shell(train);
   CHECK(result.exit_code == 0);
   CHECK(result.err == "orthoread: " + run +
-                          "/state.safetensors: damaged: its checksum is wrong; goes on from the "
-                          "checkpoint before it, of step 35\n");
+                          "/state.safetensors: damaged: its checksum is wrong; continues from the "
+                          "previous checkpoint, of step 35\n");
   CHECK((run_files(run) == whole));
 
   unfinish();
   fs::remove(run + "/state.safetensors");
   fs::remove(run + "/state.previous.safetensors");
-  check_refused(train, 2, "there is no checkpoint to go on from: cannot read " + run + "/state.safetensors");
+  check_refused(train, 2, "no checkpoint to continue from: cannot read " + run + "/state.safetensors");
   write_file_atomically(run + "/result.json", std::string(100000, '['));
   check_refused(train, 2, run + "/result.json: damaged");
 }
@@ -326,7 +326,7 @@ TEST_CASE("a run that goes on keeps its instruction set, or says from which step
   const std::string best = run_shell("orthoread info --json").out;
   if (!contains(best, "\"instruction_set\":\"baseline\"")) {
     CHECK(contains(resume(""),
-                   "orthoread: goes on with the instruction set baseline, as before, so that the bits stay\n"));
+                   "orthoread: continues with the instruction set baseline, as before, to stay bit-identical\n"));
     CHECK((run_files(run) == whole));
     CHECK_FALSE(contains(read_file(run + "/result.json"), "arithmetic_changes"));
     CHECK(contains(resume(" --instruction-set avx2"),

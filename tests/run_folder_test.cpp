@@ -191,7 +191,7 @@ TEST_CASE("run folder: from a damaged checkpoint it goes back to the one before"
     RunFolder open(run, kSettings, true);
     const std::string said = open.resume(restore);
     CHECK_MESSAGE(said.starts_with(how), said);
-    CHECK(said.ends_with("; goes on from the checkpoint before it, of step 3"));
+    CHECK(said.ends_with("; continues from the previous checkpoint, of step 3"));
     CHECK(std::count(said.begin(), said.end(), '\n') == 0);
     CHECK(open.evaluations().size() == 1);
     add_steps(open, 4, 4);
@@ -218,7 +218,7 @@ TEST_CASE("run folder: from a damaged checkpoint it goes back to the one before"
   goes_back("cannot read " + state + ": No such file or directory");
   fresh();
   flip(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl").find("\"step\":5") + 7);
-  goes_back(run + "/metrics.jsonl: damaged: the lines up to state.safetensors have another checksum");
+  goes_back(run + "/metrics.jsonl: damaged: the lines up to state.safetensors do not match their checksum");
   fresh();
   fs::resize_file(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl").find("{\"step\":5"));
   goes_back(run + "/metrics.jsonl: damaged: state.safetensors needs ");
@@ -242,21 +242,21 @@ TEST_CASE("run folder: without a whole checkpoint nothing is thrown away") {
   SUBCASE("both damaged") {
     flip(run + "/state.safetensors");
     flip(run + "/state.previous.safetensors");
-    CHECK(resuming(run) == "--resume: there is no checkpoint to go on from: " + run +
+    CHECK(resuming(run) == "--resume: no checkpoint to continue from: " + run +
                                "/state.safetensors: damaged: its checksum is wrong; " + run +
                                "/state.previous.safetensors: damaged: its checksum is wrong");
   }
   SUBCASE("both missing") {
     fs::remove(run + "/state.safetensors");
     fs::remove(run + "/state.previous.safetensors");
-    CHECK(resuming(run).starts_with("--resume: there is no checkpoint to go on from: cannot read " + run));
+    CHECK(resuming(run).starts_with("--resume: no checkpoint to continue from: cannot read " + run));
   }
   SUBCASE("the first line of the metrics damaged") {
     std::string changed = metrics;
     changed[9] = 'x';
     write_file_atomically(run + "/metrics.jsonl", changed);
     CHECK(resuming(run).find(
-              "metrics.jsonl: damaged: the lines up to state.previous.safetensors have another checksum") !=
+              "metrics.jsonl: damaged: the lines up to state.previous.safetensors do not match their checksum") !=
           std::string::npos);
     write_file_atomically(run + "/metrics.jsonl", metrics);
   }

@@ -114,7 +114,7 @@ TEST_CASE("little memory") {
   }
   const std::string limit = "ulimit -v 300000; ";
   check_refused(limit + "orthoread train --threads 4096 " + kSmallRun + " --out " + folder / "many", 1,
-                "cannot start 4096 threads: Resource temporarily unavailable; a smaller --threads needs fewer");
+                "cannot start 4096 threads: Resource temporarily unavailable; use a smaller --threads");
   check_refused(limit + "orthoread data --instances 1000000 --out " + folder / "data", 1, "out of memory");
 }
 

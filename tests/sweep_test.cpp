@@ -378,7 +378,7 @@ TEST_CASE("sweep: a disk that is full, and one that can only be read, lose nothi
   CHECK(result.out == "1\n1\n0\n0\n");
   CHECK(contains(result.err, "No space left on device"));
   CHECK(contains(result.err, "orthoread: nothing can be written: "));
-  CHECK(contains(result.err, "the same command goes on with what is left"));
+  CHECK(contains(result.err, "run the same command again to continue"));
   CHECK(contains(result.err, " failed\n"));  // where there is room to say so
   CHECK((results(small.folder / "copy") == results(whole.out)));
 }
@@ -400,7 +400,7 @@ TEST_CASE("sweep: a file system that cannot lock is told of, once") {
   CHECK(shard.err.empty());
   CHECK(all.exit_code == 0);
   CHECK(all.err == "orthoread: " + files.out +
-                       "/runs: this file system cannot lock (No locks available): take care that no second process "
+                       "/runs: this file system cannot lock (No locks available): make sure that no second process "
                        "works here, or give each sweep its own --shard or --index\n");
   CHECK(again.exit_code == 0);
   CHECK(again.err.empty());
@@ -437,7 +437,7 @@ TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C leaves that as it 
   CHECK(lines[1] == "2 runs (2 pending); 2 at once");
   CHECK(lines[2] == "orthoread: signal 2: 2 running jobs save and leave");
   CHECK(lines[3] == "2 interrupted");
-  CHECK(lines[4] == "the same command goes on with what is left");
+  CHECK(lines[4] == "run the same command again to continue");
   CHECK(lines[5] == "code 75");
   CHECK(contains(drawn, "\nlip 1, seed 123456789 [    ] "));
   CHECK(contains(drawn, "/s\n"));  // the last figure of a line is not cut off

@@ -13,9 +13,9 @@
 namespace orthoread {
 namespace {
 
-constexpr int64_t kLargestGemm = 1024;  // other rates are compared with this product's
+constexpr int64_t kLargestGemm = 1024;  // other rates are given relative to this product
 
-/// The flags of all three benchmarks.
+/// The flags common to all benchmarks.
 struct BenchOptions {
   int64_t repeats;
   CommonOptions common = {};
@@ -41,8 +41,8 @@ struct BenchOptions {
   }
 };
 
-/// One measured thing: a run takes `flops` operations on all threads together and, in the memory, has `parts` tokens
-/// and heads.
+/// A measured quantity: a run takes `flops` operations on all threads together and, in the memory, has `parts` pairs of
+/// token and head.
 struct Row {
   std::string name;
   Timing timing;
@@ -61,7 +61,8 @@ struct Row {
   }
 };
 
-/// What was run, and how fast; the last row is the whole. `gemm`: operations a second of the largest matrix product.
+/// Prints what was run and how fast; the last row is the total. `gemm`: operations per second of the largest matrix
+/// product.
 void print_findings(const Json& what, const std::vector<Row>& rows, double gemm, double peak, bool json) {
   const Json machine = environment();
   if (json) {
@@ -234,9 +235,9 @@ void add_bench_command(Command& program) {
   Command group = program.add_command("bench", "Measure a training step, the memory alone, or matrix products");
   group.needs_command();
   group.footer(
-      "Each prints the median and the minimum of repeated runs, useful GFLOP/s, their share of what matrix products "
+      "Each prints the median and the minimum of repeated runs, useful GFLOP/s, also relative to matrix products "
       "of\n"
-      "1024 x 1024 reach here, and peak memory.\n"
+      "1024 x 1024 on this machine, and peak memory.\n"
       "Example:\n  orthoread bench step --setting v80_s512 --read ns5 --batch-size 16");
 
   const auto step = std::make_shared<StepBench>();
@@ -250,13 +251,14 @@ void add_bench_command(Command& program) {
   command = add_bench(group, "scan", "The memory alone, forward and backward", scan);
   command.add("--width", scan->width, "Width of a head");
   command.add("--tokens", scan->tokens, "Tokens in a sequence");
-  command.add("--heads", scan->heads, "Heads of all sequences together");
+  command.add("--heads", scan->heads, "Number of heads, over all sequences");
   command.add("--read", scan->read, "raw or ns<k>, k from 0 to 10");
-  command.add("--worst-case", scan->worst_case, "Two keys and values in turn: reads that take longest");
+  command.add("--worst-case", scan->worst_case, "Two alternating keys and values: the slowest reads");
   scan->options.add_to(command, true);
 
   const auto gemm = std::make_shared<GemmBench>();
-  command = add_bench(group, "gemm", "Matrix products of 48, 96, 256 and 1024, one at a time a thread", gemm);
+  command =
+      add_bench(group, "gemm", "Matrix products of size 48, 96, 256 and 1024, one at a time on each thread", gemm);
   gemm->options.add_to(command, true);
 }
 

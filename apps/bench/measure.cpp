@@ -31,7 +31,7 @@ Timing time_gemm(int64_t size, int64_t repeats) {
   Array<T> x({size, size});
   std::generate_n(x.edit(), x.size(), [&] { return static_cast<T>(random.normal()); });
   const MatrixView<T> view = {x.data(), size};
-  // So many products that starting and ending the threads does not count.
+  // Enough products to make the start and end of the threads negligible.
   const int64_t products = std::max<int64_t>(1, 400'000'000 / (2 * size * size * size));
   const auto run = [&] {
     parallel_for(threads(), 1, [&](int64_t, int64_t) {

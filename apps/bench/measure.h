@@ -1,4 +1,4 @@
-// How `orthoread bench` measures: repeated runs after a warm-up, next to the rate of matrix products here.
+// Timing for `orthoread bench`: repeated runs after a warm-up, compared with the rate of matrix products.
 #pragma once
 
 #include "core/real.h"
@@ -22,14 +22,14 @@ class Timing {
 
 double seconds_of(const std::function<void()>& run);
 
-/// One product of two size x size matrices, every thread at its own.
+/// Times one product of two size x size matrices, each thread with its own.
 template <Real T>
 Timing time_gemm(int64_t size, int64_t repeats);
 
-/// Floating-point operations a second of all threads together at products that take `seconds` each.
+/// Floating-point operations per second of all threads together, for products that take `seconds` each.
 double gemm_rate(int64_t size, double seconds);
 
-/// The most memory this process has held so far, in MiB.
+/// The peak memory of this process, in MiB.
 double peak_memory();
 
 }  // namespace orthoread

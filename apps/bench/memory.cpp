@@ -18,8 +18,8 @@ MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case) {
     auto x = Array<T>::uninitialized({size.batch, size.tokens, row});
     T* to = x.edit();
     std::generate_n(to, x.size(), [&] { return static_cast<T>(deviation * random.normal()); });
-    if (worst_case) {  // the second token is the first, shorter and turned by a right angle: each (a, b) to (-b, a)
-      const T shorter = static_cast<T>(0.85);  // in key and value, so the eigenvalues are as 1 to 0.85^4
+    if (worst_case) {  // the second token is the first, scaled and turned by 90 degrees, (a, b) to (-b, a),
+      const T shorter = static_cast<T>(0.85);  // in key and value: the eigenvalues have the ratio 1 to 0.85^4
       for (int64_t i = 1; i < row && 2 * row <= x.size(); i += 2)
         std::tie(to[row + i - 1], to[row + i]) = std::pair(-shorter * to[i], shorter * to[i - 1]);
       for (int64_t i = 2 * row; i < x.size(); ++i) to[i] = to[i - 2 * row];
@@ -40,7 +40,7 @@ MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case) {
   return {leaf(query), leaf(key), leaf(value), leaf(input_gate), leaf(log_forget)};
 }
 
-/// Runs the first sequence's first tokens.
+/// Reads the first tokens of the first sequence.
 template <Real T>
 SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const MemoryInputs<T>& inputs) {
   const auto first = [&](const Tensor<T>& x) {
@@ -51,8 +51,8 @@ SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const M
       read);
 }
 
-/// A multiply-add is two operations; only what costs d^2 is counted, and in backward nothing that forward has made once
-/// already. Bounding the eigenvalues and deflating one are not counted. In units of d^2:
+/// A multiply-add is two operations. Counts only O(d^2) work, and in backward nothing that forward has computed.
+/// Bounding the eigenvalues and deflation are not counted. In units of d^2:
 ///   all     C = f C + i k v^T 3, C^T q 2;                   dC = f dC + q dy^T 3, <dC, C> 2, dC v, dC^T k, C dy 2 each
 ///   NS      u = C^T k 2;                                    dC += k du^T 2, C du 2
 ///   k >= 1  A = f^2 A + p v^T + v p^T 5,                    dA = f^2 dA + dG 2, dA v, dA u, <dA, A>, <dG, G> 2 each,

@@ -3,7 +3,7 @@
 #
 #   bash parallel.sh GRID.json FOLDER [FLAG OF parallel]…      such as --jobs 8, or --sshlogin big,other
 #
-# ORTHOREAD=/path/to/orthoread names the program. Called again, it goes on with what is left. Exit code: how many runs
+# ORTHOREAD=/path/to/orthoread names the program. Call the script again to continue. Exit code: how many runs
 # failed, diverged or were interrupted; 101 for more than 100.
 set -u
 [ $# -ge 2 ] || { echo "usage: bash parallel.sh GRID.json FOLDER [FLAG OF parallel]..." >&2; exit 2; }
@@ -13,7 +13,7 @@ shift 2
 status=$("$program" sweep "$grid" --out "$folder" --status --json) || exit
 todo=${status#*'"todo":"'} todo=${todo%%'"'*}
 [ -n "$todo" ] || { echo "nothing is left to do in $folder"; exit 0; }
-# Of the indices, such as 0-3,7, a line each. Interrupted, the runs get a minute to save and leave.
+# One index per line, from ranges such as 0-3,7. When interrupted, the runs have a minute to save and exit.
 for range in ${todo//,/ }; do seq "${range%-*}" "${range#*-}"; done |
   parallel --quote --line-buffer --tag --termseq TERM,60000,KILL "$@" \
     "$program" sweep "$grid" --out "$folder" --jobs 1 --index {}

@@ -1,4 +1,4 @@
-// What both programs of the comparison need.
+// Shared by the C++ programs of the comparison.
 #pragma once
 
 #include "core/tensor.h"

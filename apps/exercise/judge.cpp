@@ -13,7 +13,7 @@
 namespace orthoread {
 namespace {
 
-/// What the wrong entries have in common, if it can be seen; the first one in any case.
+/// The pattern in the wrong entries, if there is one; in any case the first one.
 std::string diagnosis(const InputReport& input) {
   const std::vector<EntryReport>& entries = input.worst;
   if (entries.empty()) return "";
@@ -34,14 +34,14 @@ std::string diagnosis(const InputReport& input) {
                      common, first.at, first.analytic, first.dual);
 }
 
-constexpr unsigned kSeconds = 30, kSecondsOfPart = 5;  // that a program may take; a right one takes one
+constexpr unsigned kSeconds = 30, kSecondsOfPart = 5;  // limits; a correct program takes one second
 
 void say(const std::string& line) {
   fmt::print("{}\n", line);
-  std::fflush(stdout);  // before the next thing is tried, which may crash
+  std::fflush(stdout);  // what comes next may crash
 }
 
-/// How a process ended that was to end by itself.
+/// How a process ended, if not normally.
 std::string end_of(int status, unsigned seconds) {
   switch (WTERMSIG(status)) {
     case SIGALRM:
@@ -54,7 +54,7 @@ std::string end_of(int status, unsigned seconds) {
   }
 }
 
-/// For what nobody catches: a shape that does not fit, for example.
+/// For exceptions that nobody catches, such as a shape that does not fit.
 [[noreturn]] void say_what_was_thrown() {
   try {
     if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
@@ -64,7 +64,7 @@ std::string end_of(int status, unsigned seconds) {
   std::_Exit(1);
 }
 
-/// Of a thread, for pthread_create.
+/// The function of a thread, for pthread_create.
 struct Task {
   const std::function<bool()>& body;
   bool right = false;

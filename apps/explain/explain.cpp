@@ -19,8 +19,8 @@ Json to_json(const OpDoc& doc) {
           {"source", doc.source}};
 }
 
-/// The text in lines of at most `width` characters after a heading, the further lines indented as far. A line that is
-/// indented already is a formula, and stays as it is.
+/// Wraps the text to `width` characters after a heading, with hanging indent. Indented lines are formulas and stay as
+/// they are.
 std::string wrapped(const std::string& heading, const std::string& text) {
   constexpr size_t kIndent = 14, kWidth = 100;
   std::string out = fmt::format("{:<{}}", heading, kIndent);
@@ -57,7 +57,7 @@ std::string to_text(const OpDoc& doc) {
          wrapped("computed", doc.source);
 }
 
-/// What an op computes, in its first sentence or, of a long one, its first words.
+/// The first sentence of what an op computes; the first words if it is long.
 std::string first_sentence(const std::string& what) {
   const size_t stop = what.find(". ");
   std::string sentence = what.substr(0, std::min(stop == what.npos ? stop : stop + 1, what.find('\n')));
@@ -92,8 +92,8 @@ int explain(const std::string& op, bool json) {
 void add_explain_command(Command& program) {
   auto common = std::make_shared<CommonOptions>();
   auto op = std::make_shared<std::string>();
-  Command command = program.add_command("explain", "Say what an op computes, its shapes and its derivative");
-  command.add("OP", *op, "One of the ops").default_is("the list of all");
+  Command command = program.add_command("explain", "Explain an op: what it computes, its shapes, its derivative");
+  command.add("OP", *op, "Name of the op").default_is("a list of all ops");
   common->add_to(command, false);
   command.footer("Example:\n  orthoread explain log_softmax");
   command.runs([common, op] {

@@ -16,7 +16,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// "softplus" of "Tensor<T> softplus(const Tensor<T>& x);", and nothing of a line that declares no op.
+/// "softplus" for "Tensor<T> softplus(const Tensor<T>& x);", and "" for a line that declares no op.
 std::string declared_op(const std::string& line) {
   for (const std::string result : {"Tensor<T> ", "std::vector<Tensor<T>> "}) {
     if (!line.starts_with(result)) continue;
@@ -28,7 +28,7 @@ std::string declared_op(const std::string& line) {
   return "";
 }
 
-/// The paragraphs of a comment, joined into a line each unless they are indented, which is how formulas stand.
+/// The paragraphs of a comment, each joined into one line, except indented lines, which are formulas.
 void read_comment(const std::vector<std::string>& comment, OpDoc& doc) {
   std::string* paragraph = &doc.what;
   bool after_formula = false;
@@ -47,7 +47,7 @@ void read_comment(const std::vector<std::string>& comment, OpDoc& doc) {
   }
 }
 
-/// From line `begin` on, up to the semicolon or brace, on one line.
+/// The declaration that starts at line `begin`, up to the semicolon or brace, as one line.
 std::string declaration(const std::vector<std::string>& lines, size_t begin) {
   std::string text;
   for (size_t i = begin; i < lines.size(); ++i) {

@@ -9,9 +9,9 @@ namespace orthoread {
 namespace {
 
 constexpr int64_t kWidth = 8;
-constexpr double kLargest = 0.7;  // of a pair: both and the others together have norm 1
+constexpr double kLargest = 0.7;  // of a pair, as all singular values together have norm 1
 
-/// One sum of outer products: x + factor a b^T, the vectors being columns of two matrices.
+/// x += factor a b^T, where a and b are columns of two matrices.
 void add_outer(Array<double>& x, double factor, const Array<double>& a, int64_t i, const Array<double>& b, int64_t j) {
   double* to = x.edit();
   for (int64_t row = 0; row < kWidth; ++row) {
@@ -20,7 +20,7 @@ void add_outer(Array<double>& x, double factor, const Array<double>& a, int64_t 
   }
 }
 
-/// A random orthogonal matrix: the reflection I - 2 w w^T / |w|^2 of a normal w.
+/// A random orthogonal matrix: the reflection I - 2 w w^T / |w|^2 with normal w.
 Array<double> reflection(RandomStream& random) {
   double w[kWidth], squares = 0;
   for (double& x : w) {
@@ -48,7 +48,7 @@ Gain newton_schulz_gain(double s, int steps, OddPolynomial step, uint64_t seed) 
   const double others = std::sqrt((1 - 2 * s * s) / static_cast<double>(kWidth - 2));
   Array<double> c({kWidth, kWidth});
   for (int64_t i = 0; i < kWidth; ++i) add_outer(c, i < 2 ? s : others, u, i, v, i);
-  const auto gain = [&](int64_t of_u, int64_t of_v) {  // of (u v[of_v]^T - u' v[of_u]^T) / sqrt 2
+  const auto gain = [&](int64_t of_u, int64_t of_v) {  // for the cotangent (u v[of_v]^T - u' v[of_u]^T) / sqrt 2
     Array<double> cotangent(c.shape());
     add_outer(cotangent, std::sqrt(0.5), u, 0, v, of_u);
     add_outer(cotangent, -std::sqrt(0.5), u, 1, v, of_v);

@@ -10,13 +10,13 @@
 namespace orthoread {
 namespace {
 
-/// Columns of the table, by way.
+/// The columns of the table and their ways of checking.
 const std::pair<const char*, Way> kColumns[] = {
     {"Dual", Way::dual},       {"Jacobian", Way::jacobian},        {"differ.", Way::differences},
     {"twin", Way::twin},       {"on Dual", Way::backward_on_dual}, {"Hessian", Way::symmetry},
     {"differ.", Way::hessian}, {"float32", Way::float32}};
 
-/// Which targets a flag goes with.
+/// The targets that each flag applies to.
 const std::map<std::string, std::vector<std::string>> kFlags = {{"--ns-steps", {"newton_schulz", "read"}},
                                                                 {"--polynomial", {"newton_schulz", "gain"}},
                                                                 {"--read", {"read", "model"}},
@@ -62,7 +62,7 @@ Json to_json(const GradientReport& report) {
           {"inputs", inputs},    {"failures", report.failures},       {"kinks", report.kinks}};
 }
 
-/// The worst of each way over some reports, and the most that was allowed.
+/// The largest error of each way over some reports, and the largest one allowed.
 std::map<Way, WayReport> worst_of(const std::vector<GradientReport>& reports) {
   std::map<Way, WayReport> worst;
   for (const GradientReport& report : reports) {
@@ -78,9 +78,9 @@ std::map<Way, WayReport> worst_of(const std::vector<GradientReport>& reports) {
 struct Gradcheck {
   CommonOptions common;
   std::vector<std::string> targets;
-  MatrixCase one;  // what is checked in depth
+  MatrixCase one;  // the case that is checked in depth
   std::optional<int> ns_steps;
-  std::string out;  // of the gain's plot
+  std::string out;  // the file for the plot of the gain
   std::optional<Command> command;
 
   int run() {
@@ -90,7 +90,7 @@ struct Gradcheck {
     for (const std::string& target : targets) {
       check(std::find(allowed.begin(), allowed.end(), target) != allowed.end(), "gradcheck: {} are allowed, not '{}'",
             fmt::join(allowed, ", "), target);
-      check(target != "gain" || targets.size() == 1, "gradcheck: gain is asked for alone");
+      check(target != "gain" || targets.size() == 1, "gradcheck: gain cannot be combined with other targets");
     }
     const std::string only = targets.size() == 1 ? targets[0] : "";
     check_flags(only);
@@ -104,7 +104,7 @@ struct Gradcheck {
  private:
   bool given(const std::string& flag) const { return command->given(flag); }
 
-  /// Each flag belongs to some targets, of which one must be named, and has its range.
+  /// Each flag needs one of its targets, and has a range.
   void check_flags(const std::string& only) {
     for (const auto& [flag, of] : kFlags) {
       check(!given(flag) || std::find(of.begin(), of.end(), only) != of.end(), "{}: goes with {}, as the only target",
@@ -157,7 +157,7 @@ struct Gradcheck {
     return kDone;
   }
 
-  /// One check, with everything that it found.
+  /// One check, with all its findings.
   int check_one(const std::string& target) const {
     const GradientReport report = target == "newton_schulz" ? check_newton_schulz(one)
                                   : target == "read"        ? check_read(one)
@@ -180,7 +180,7 @@ struct Gradcheck {
     for (const std::string& target : names) {
       for (CheckGroup& group : check_groups(target, one.seed)) groups.push_back(std::move(group));
     }
-    std::map<Way, double> allowed;  // as it was printed last
+    std::map<Way, double> allowed;  // as last printed
     if (!common.json) print_heading();
     Progress progress("gradcheck", 0, static_cast<int64_t>(groups.size()), common.quiet);
     Json rows = Json::array(), failures = Json::array();
@@ -231,7 +231,7 @@ struct Gradcheck {
     print_out("\n");
   }
 
-  /// A row, and before it what is allowed if that is not what was printed last.
+  /// Prints a row, preceded by the allowed errors if they have changed.
   static void print_row(const CheckGroup& group, const std::string& right, const std::map<Way, WayReport>& ways,
                         std::map<Way, double>& allowed) {
     const bool news = std::any_of(ways.begin(), ways.end(), [&](const auto& way) {
@@ -260,29 +260,31 @@ struct Gradcheck {
 
 void add_gradcheck_command(Command& program) {
   const auto check = std::make_shared<Gradcheck>();
-  Command command = program.add_command("gradcheck", "Prove gradients: by Dual numbers, by differences, by twins");
+  Command command = program.add_command("gradcheck", "Check gradients: against dual numbers, differences and twins");
   check->command = command;
   std::vector<std::string> targets = check_targets();
   command.add("TARGET", check->targets, fmt::format("{}, or gain", fmt::join(targets, ", ")))
       .default_is("all but gain");
-  command.add("--seed", check->one.seed, "Of inputs, cotangents and directions");
+  command.add("--seed", check->one.seed, "Seed of inputs, cotangents and directions");
   command.add("--ns-steps", check->ns_steps, "Newton-Schulz steps, 0 to 10").default_is("5");
-  command.add("--polynomial", check->one.polynomial, "Of newton_schulz and gain: cubic or quintic");
-  command.add("--read", check->one.read, "Of read and model: raw or ns<k>");
-  command.add("--alpha", check->one.alpha, "Of read: share of the orthogonalized memory");
-  command.add("--group-norm", check->one.normed, "Of read: after the group norm");
-  command.add("--width", check->one.width, "Of the matrix, or of a head: 1 to 64");
-  command.add("--rank", check->one.rank, "Of the matrix, or of the memory's keys").default_is("the width");
+  command.add("--polynomial", check->one.polynomial, "newton_schulz, gain: cubic or quintic");
+  command.add("--read", check->one.read, "read, model: raw or ns<k>");
+  command.add("--alpha", check->one.alpha, "read: weight of the orthogonalized memory");
+  command.add("--group-norm", check->one.normed, "read: apply the group norm afterwards");
+  command.add("--width", check->one.width, "Width of the matrix or of a head, 1 to 64");
+  command.add("--rank", check->one.rank, "Rank of the matrix or of the memory's keys").default_is("the width");
   command.add("--condition", check->one.condition, "Largest over smallest singular value, 1 to 1e16");
   command.add("--scale", check->one.scale, "Largest singular value");
-  command.add("--tokens", check->one.tokens, "Of each sequence of read: 1 to 1024");
-  command.add("--sequences", check->one.sequences, "Of read: 1 to 16");
-  command.add("--masked", check->one.masked, "Of read: two tokens of three are wanted");
-  command.add("--out", check->out, "Of gain: an .svg or .png to plot");
+  command.add("--tokens", check->one.tokens, "read: tokens in a sequence, 1 to 1024");
+  command.add("--sequences", check->one.sequences, "read: number of sequences, 1 to 16");
+  command.add("--masked", check->one.masked, "read: only two tokens of three are read");
+  command.add("--out", check->out, "gain: plot to an .svg or .png file");
   check->common.add_to(command);
   command.footer(
-      "Without a target, and for newton_schulz or read without a flag of their own: a table. With one, or an op's\n"
-      "name: one check in depth. gain: how much orthogonalization enlarges the gradient, by singular value.\n"
+      "Without a target, or for newton_schulz or read without flags of their own: a table of many checks. For an op, "
+      "or\n"
+      "with such flags: one check in depth. gain: how much orthogonalization enlarges the gradient, by singular "
+      "value.\n"
       "Example:\n  orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7 --json");
   command.runs([check] { return check->run(); });
 }

@@ -16,7 +16,7 @@ using Vectors = std::vector<std::vector<double>>;
 
 constexpr int64_t kHeads = 2;
 
-/// `count` orthonormal vectors of `width` numbers: Gram-Schmidt of normal ones, twice each, which is enough.
+/// `count` orthonormal vectors of `width` numbers: Gram-Schmidt, done twice, on normal vectors.
 Vectors orthonormal(int64_t count, int64_t width, RandomStream& random) {
   Vectors vectors;
   while (static_cast<int64_t>(vectors.size()) < count) {
@@ -37,7 +37,7 @@ Vectors orthonormal(int64_t count, int64_t width, RandomStream& random) {
   return vectors;
 }
 
-/// The i-th of `rank` singular values, falling from `scale` to scale / condition by equal factors.
+/// The i-th of `rank` singular values, which fall geometrically from `scale` to scale / condition.
 double singular_value(const MatrixCase& matrix, int64_t i) {
   const double share = matrix.rank > 1 ? static_cast<double>(i) / static_cast<double>(matrix.rank - 1) : 0;
   return matrix.scale * std::pow(matrix.condition, -share);
@@ -59,8 +59,8 @@ Array<double> matrix_of(const MatrixCase& matrix) {
   return x;
 }
 
-/// Query, key, value, input gate and log forget gate of some sequences: in each head of each, token t writes one of
-/// `rank` orthonormal keys, in turn, with a normal value whose size is the key's singular value.
+/// Query, key, value, input gate and log forget gate. In each head of each sequence, token t writes one of `rank`
+/// orthonormal keys, in turn, with a normal value scaled by the key's singular value.
 std::vector<Input> memory_of(const MatrixCase& memory) {
   RandomStream random(memory.seed);
   const int64_t B = memory.sequences, S = memory.tokens, d = memory.width;
@@ -87,7 +87,8 @@ std::vector<Input> memory_of(const MatrixCase& memory) {
           {normal({B, S, kHeads}, -0.7, 0.2), "log forget gate"}};
 }
 
-/// Two outputs of three, others in each sequence: of two tokens on both sides of a chunk's end one is wanted.
+/// Two tokens of three are read. They differ by sequence, and include one of the two tokens at the border of two
+/// chunks.
 ReadMask wanted_of(const MatrixCase& memory) {
   ReadMask wanted({memory.sequences, memory.tokens});
   for (int64_t i = 0; i < wanted.size(); ++i)
@@ -99,7 +100,7 @@ ReadMask wanted_of(const MatrixCase& memory) {
 
 GradientReport check_newton_schulz(const MatrixCase& matrix) {
   const OddPolynomial step = matrix.polynomial == "quintic" ? kMuonQuintic : kCubic;
-  // Three of Muon's steps enlarge what rounding has left of a small singular value 41 times.
+  // Three of Muon's quintic steps enlarge the rounding error of a small singular value 41 times.
   const bool quintic = matrix.polynomial == "quintic";
   const GradientLimits limits{.dual = 5e-14,
                               .on_dual = 5e-14,
@@ -137,7 +138,7 @@ GradientReport check_read(const MatrixCase& memory) {
                   read.alpha == 1 || !read.orthogonalized ? "" : fmt::format(" blended by {:g}", read.alpha),
                   memory.width, memory.sequences, memory.tokens, memory.rank, memory.condition, memory.scale,
                   memory.masked ? ", two tokens of three wanted" : "", memory.normed ? ", after the group norm" : "");
-  // Rounding errors, which both backwards have, grow with 2.25^steps (ops/mlstm.cpp).
+  // Both backwards have rounding errors that grow with 2.25^steps (ops/mlstm.cpp).
   const double limit = read.steps > 8 ? 5e-12 : 1e-12;
   const GradientLimits limits{
       .dual = limit, .on_dual = limit, .float32 = read.steps > 5 ? 16. : 48., .seed = memory.seed};
@@ -154,7 +155,7 @@ GradientReport check_model(const MemoryRead& read, uint64_t seed) {
   config.read = read;
   RecallModel<double> start(config, RandomStream(seed));
   std::vector<Input> inputs;
-  RandomStream noise(seed + 1);  // moves what starts at 0 or 1 to a place where nothing vanishes
+  RandomStream noise(seed + 1);  // moves parameters that start at 0 or 1, where gradients may vanish
   for (const auto& [name, tensor] : start.parameters()) {
     for (int64_t i = 0; i < tensor->value().size(); ++i) tensor->edit()[i] += 0.1 * noise.normal();
     inputs.emplace_back(tensor->value(), name);
@@ -167,8 +168,8 @@ GradientReport check_model(const MemoryRead& read, uint64_t seed) {
                            for (size_t i = 0; i < x.size(); ++i) *parameters[i].tensor = x[i];
                            return cross_entropy(model.forward(tokens), targets);
                          },
-                         // Where some q.n is nearly 0, h is large and its group norm divides that away: numbers pass
-                         // through that are much larger than any gradient.
+                         // Where some q.n is nearly 0, h is large, and the group norm divides by it: intermediate
+                         // numbers are much larger than any gradient.
                          {.dual = 2e-12, .on_dual = 2e-12, .float32 = 80, .seed = seed});
 }
 

@@ -6,7 +6,7 @@
 namespace orthoread {
 namespace {
 
-/// A row for each polynomial and number of steps: all ranks, conditions and scales.
+/// A row for each polynomial and number of steps, over all ranks, conditions and scales.
 std::vector<CheckGroup> newton_schulz_groups(uint64_t seed) {
   std::vector<CheckGroup> groups;
   for (const std::string polynomial : {"cubic", "quintic"}) {
@@ -28,7 +28,7 @@ std::vector<CheckGroup> newton_schulz_groups(uint64_t seed) {
   return groups;
 }
 
-/// A row for each read, before the group norm and after it: short sequences with all kinds of keys, and long ones.
+/// A row for each read, before and after the group norm: short sequences with all kinds of keys, and long ones.
 std::vector<CheckGroup> read_groups(uint64_t seed) {
   std::vector<std::pair<std::string, double>> reads = {{"raw", 1}};
   for (int steps = 0; steps <= kMostReadSteps; ++steps) reads.emplace_back(fmt::format("ns{}", steps), 1);

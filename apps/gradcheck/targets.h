@@ -1,17 +1,17 @@
-// What `orthoread gradcheck` checks, by name.
+// The targets of `orthoread gradcheck`, by name.
 #pragma once
 
 #include "ops/gradcheck/gradient_check.h"
 
 namespace orthoread {
 
-/// A row of the table: a few checks of one kind.
+/// A row of the table: a few checks of the same kind.
 struct CheckGroup {
   std::string target, name;
   std::vector<std::function<GradientReport()>> checks;
 };
 
-/// Everything that is checked of a target, in rows.
+/// All checks of a target, in rows.
 std::vector<CheckGroup> check_groups(const std::string& target, uint64_t seed);
 
 /// The names of all targets, in the order of the table.

@@ -17,7 +17,7 @@ struct Example {
   std::map<std::string, Shape> shapes;
 };
 
-// Expressions that have a name.
+// Named expressions.
 const std::map<std::string, Example> kExamples = {
     {"diamond", {"b = a + a; c = b + b; d = c + b", {{"a", {}}}}},
     {"mlp",
@@ -33,7 +33,7 @@ struct Recorded {
   NamedTensors<double> names;
 };
 
-/// A name alone is no formula: an error if it is not one of the examples.
+/// A name alone is no expression: an Error unless it is one of the examples.
 void check_name(const std::string& target) {
   const auto in_a_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
   if (target.empty() || std::isdigit(static_cast<unsigned char>(target[0])) != 0) return;
@@ -44,7 +44,7 @@ void check_name(const std::string& target) {
         meant(target, known), fmt::join(known, ", "));
 }
 
-/// Numbers that are easy to follow: multiples of 1/10 from 0.1 to 1.9.
+/// Numbers that are easy to follow: multiples of .1 from .1 to 1.9.
 Array<double> readable_numbers(const Shape& shape, RandomStream& random) {
   constexpr int kTenths = 19;
   Array<double> x(shape);
@@ -111,12 +111,12 @@ struct Graph {
           return names.emplace_back(name, Tensor<double>::leaf(readable_numbers(fitting.at(name), random))).second;
         },
         [&](const std::string& name, const Tensor<double>& value) {
-          names.emplace_back(name, Tensor<double>({}, value.edge()));  // its numbers would count as kept
+          names.emplace_back(name, Tensor<double>({}, value.edge()));  // without its numbers, which would count as kept
         });
     return {std::move(result), std::move(names)};
   }
 
-  /// A training step's graph of the recall model, or of its block alone, for one short sequence.
+  /// The graph of a training step of the recall model, or of its block alone, for one short sequence.
   Recorded record_model() const {
     RecallModelConfig config;
     config.read = MemoryRead::parse(read);
@@ -165,17 +165,17 @@ struct Graph {
 
 void add_graph_command(Command& program) {
   const auto graph = std::make_shared<Graph>();
-  Command command = program.add_command("graph", "Draw what the engine records, and step through backward");
+  Command command = program.add_command("graph", "Draw the recorded graph of a computation, and step through backward");
   command.add("TARGET", graph->target,
               "An expression of + - * / @, names, numbers and ops; or diamond, mlp, recurrence, layer, model");
-  command.add("--out", graph->out, "An .html (to step through), .svg, .png or .dot to write").required();
-  command.add("--backward", graph->backward, "The order of backward's visits and the gradients, too");
-  command.add("--shape", graph->shapes, "Of a name in the expression, such as x=2,3; x= is one number")
-      .default_is("what fits");
-  command.add("--tokens", graph->tokens, "Of layer and model: 1 to 256");
-  command.add("--read", graph->read, "Of layer and model: raw or ns<k>");
-  command.add("--memory", graph->memory, "Of layer and model: fused, or composed token by token");
-  command.add("--unfolded", graph->unfolded, "Every node, where repeated ones would be folded");
+  command.add("--out", graph->out, "File to write: .html (to step through), .svg, .png or .dot").required();
+  command.add("--backward", graph->backward, "Also show the order of backward's visits, and the gradients");
+  command.add("--shape", graph->shapes, "Shape of a name in the expression, such as x=2,3; x= is one number")
+      .default_is("shapes that fit");
+  command.add("--tokens", graph->tokens, "layer, model: number of tokens, 1 to 256");
+  command.add("--read", graph->read, "layer, model: raw or ns<k>");
+  command.add("--memory", graph->memory, "layer, model: fused, or composed of single ops");
+  command.add("--unfolded", graph->unfolded, "Show every node, instead of folding repeated ones");
   graph->common.add_to(command);
   command.footer("Example:\n  orthoread graph \"softmax(x @ w) * y\" --backward --out softmax.html");
   command.runs([graph] { return graph->run(); });

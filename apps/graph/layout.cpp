@@ -6,14 +6,14 @@
 namespace orthoread {
 namespace {
 
-/// A node, or a place where a long edge passes through a layer.
+/// A node, or the point where a long edge crosses a layer.
 struct Slot {
   size_t layer;
   double width, x = 0;
   std::vector<size_t> above = {}, below = {};
 };
 
-/// The mean of the neighbours' places in one direction, or x itself without any.
+/// The mean position of the neighbours in one direction; x itself if there are none.
 double wish(const std::vector<Slot>& slots, const std::vector<size_t>& neighbours, double x) {
   if (neighbours.empty()) return x;
   double sum = 0;
@@ -21,8 +21,8 @@ double wish(const std::vector<Slot>& slots, const std::vector<size_t>& neighbour
   return sum / static_cast<double>(neighbours.size());
 }
 
-/// Puts a layer's slots near their wishes, in this order, without overlap: each as far to the left as its neighbours on
-/// the left allow, and the same from the right; the mean of both is free of overlap, too.
+/// Places the slots of a layer near their wished positions, in this order and without overlap: once packed from the
+/// left, once from the right, then the mean of both, which has no overlap either.
 void place(std::vector<Slot>& slots, const std::vector<size_t>& order, const std::vector<double>& wishes) {
   const size_t n = order.size();
   std::vector<double> left(n), right(n);
@@ -41,7 +41,7 @@ Layout lay_out(size_t nodes, const std::vector<GraphEdge>& edges, double node_wi
   for (size_t node = 0; node < nodes; ++node)
     for (const GraphEdge& edge : edges)
       if (edge.to == node) layer[node] = std::max(layer[node], layer[edge.from] + 1), has_input[node] = true;
-  for (size_t node = nodes; node-- > 0;) {  // what has no input stands just above its first user
+  for (size_t node = nodes; node-- > 0;) {  // a node without inputs goes just above its first user
     size_t first = 0;
     for (const GraphEdge& edge : edges)
       if (edge.from == node) first = first == 0 ? layer[edge.to] : std::min(first, layer[edge.to]);
@@ -68,7 +68,7 @@ Layout lay_out(size_t nodes, const std::vector<GraphEdge>& edges, double node_wi
     double x = 0;
     for (const size_t i : row) slots[i].x = x += slots[i].width;
   }
-  // Order by the neighbours' means, downwards and upwards in turn; then only the places, in that order.
+  // First orders by the neighbours' means, downwards and upwards in turn; then only moves the positions.
   constexpr int kOrdering = 12, kPlacing = 8;
   for (int sweep = 0; sweep < kOrdering + kPlacing; ++sweep) {
     const bool down = sweep % 2 == 0;

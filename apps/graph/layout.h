@@ -1,4 +1,4 @@
-// Where the nodes of a graph are drawn: in layers, inputs above their users (Sugiyama, Tagawa and Toda, 1981).
+// Layered layout of a graph, inputs above their users (Sugiyama, Tagawa and Toda, 1981).
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ struct Point {
 
 struct GraphEdge {
   size_t from, to;               // nodes, from < to
-  std::vector<Point> path = {};  // from the bottom of the one to the top of the other
+  std::vector<Point> path = {};  // from the bottom of `from` to the top of `to`
 };
 
 struct Layout {
@@ -21,7 +21,7 @@ struct Layout {
   double width = 0, height = 0;
 };
 
-/// For nodes of one size, of which `edges` lead from lower to higher numbers.
+/// For nodes of equal size. `edges` lead from lower to higher numbers.
 Layout lay_out(size_t nodes, const std::vector<GraphEdge>& edges, double node_width, double node_height);
 
 }  // namespace orthoread

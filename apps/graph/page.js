@@ -13,7 +13,7 @@ function title(i) {
   return node.name || node.op;
 }
 
-// What has arrived where after so many visits, who has been visited, and the bytes that are let go.
+// After so many visits: the gradients that have arrived, the visited nodes, and the bytes released.
 function state(steps) {
   const arrived = graph.nodes.map(() => []), visited = new Set();
   let released = 0;
@@ -34,7 +34,7 @@ function sum(terms, total) {
   return total ? `${text} = ${amount(total)}` : text;
 }
 
-// A leaf's gradient is complete once nobody is left who could send more.
+// A leaf's gradient is complete once no unvisited node can add to it.
 function complete(i, visited) {
   return step === last || graph.nodes.every((user, j) => visited.has(j) || !user.needs_grad || !user.inputs.includes(i));
 }

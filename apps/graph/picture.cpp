@@ -14,13 +14,13 @@ namespace {
 
 constexpr double kWidth = 156, kHeight = 74;  // of a node on the page
 
-/// "b (add)", and of a leaf the name alone.
+/// "b (add)"; the name alone for a leaf.
 std::string title(const TraceNode& node) {
   if (node.name.empty()) return node.op;
   return node.op == "leaf" ? node.name : fmt::format("{} ({})", node.name, node.op);
 }
 
-/// What of a text fits into a box: of a title the end, which says more than the beginning.
+/// Shortens a text to fit a box. A title keeps its end, which says more than its beginning.
 std::string ending_of(const std::string& title) {
   constexpr size_t kFits = 18;
   return title.size() <= kFits ? title : "…" + title.substr(title.size() - kFits + 1);
@@ -30,7 +30,7 @@ std::string beginning_of(const std::string& text) {
   return text.size() <= kFits ? text : text.substr(0, kFits - 1) + "…";
 }
 
-/// "[2, 3]", or of many outputs "4 of [2, 3]".
+/// "[2, 3]", or "4 of [2, 3]" for many outputs.
 std::string shapes(const TraceNode& node) {
   if (node.shapes.empty()) return "";
   if (node.shapes.size() == 1 && node.shapes[0].empty()) return "one number";
@@ -46,7 +46,7 @@ std::string bytes(int64_t n) {
   return n < 10 * kMega ? fmt::format("{} KiB", n / kKilo) : fmt::format("{} MiB", n / kMega);
 }
 
-/// What a node keeps or stands for, in a few words; empty if there is nothing to say.
+/// What a node keeps or stands for, in a few words; "" if nothing.
 std::string keeps(const TraceNode& node) {
   std::string kept = node.kept && *node.kept > 0 ? "keeps " + bytes(*node.kept) : "";
   if (node.stands_for == 1) return kept;
@@ -57,7 +57,7 @@ std::string amount(const GradientView& gradient) {
   return gradient.numbers.empty() ? "norm " + short_number(gradient.norm) : gradient.numbers;
 }
 
-/// For HTML and for a string of Graphviz.
+/// Escapes for HTML, or for a string of Graphviz.
 std::string escaped(const std::string& text, bool html) {
   std::string out;
   for (const char c : text) {
@@ -77,7 +77,7 @@ std::string escaped(const std::string& text, bool html) {
   return out;
 }
 
-/// One edge for each pair of nodes, however many outputs of the one the other uses.
+/// One edge for each pair of nodes, however many outputs are used.
 std::vector<GraphEdge> edges_of(const Trace& trace) {
   std::vector<GraphEdge> edges;
   for (size_t to = 0; to < trace.nodes.size(); ++to) {
@@ -90,7 +90,7 @@ std::vector<GraphEdge> edges_of(const Trace& trace) {
   return edges;
 }
 
-/// How often the one node uses the other's only output; 1 if there are several outputs.
+/// How often a node uses the only output of another; 1 if that has several outputs.
 int64_t times_used(const Trace& trace, const GraphEdge& edge) {
   if (trace.nodes[edge.from].shapes.size() != 1) return 1;
   const std::vector<TraceNode::Input>& inputs = trace.nodes[edge.to].inputs;
@@ -98,12 +98,12 @@ int64_t times_used(const Trace& trace, const GraphEdge& edge) {
                        [&](const TraceNode::Input& input) { return input.node == edge.from; });
 }
 
-Json json(const GradientView& gradient) {  // JSON has no word for infinity
+Json json(const GradientView& gradient) {  // JSON has no infinity
   const double norm = gradient.norm;
   return {{"norm", std::isfinite(norm) ? Json(norm) : Json(short_number(norm))}, {"numbers", gradient.numbers}};
 }
 
-/// What the page's program works on.
+/// The data for the page's script.
 Json json(const Trace& trace, const std::vector<GraphEdge>& edges) {
   Json document = {
       {"result", trace.result}, {"nodes", Json::array()}, {"edges", Json::array()}, {"visits", Json::array()}};
@@ -134,7 +134,7 @@ Json json(const Trace& trace, const std::vector<GraphEdge>& edges) {
   return document;
 }
 
-/// A smooth line through the points, down at each of them.
+/// A smooth curve through the points, vertical at each of them.
 std::string curve(const std::vector<Point>& path) {
   std::string d = fmt::format("M{:.1f} {:.1f}", path[0].x, path[0].y);
   for (size_t i = 1; i < path.size(); ++i) {
@@ -177,7 +177,7 @@ std::string svg(const Trace& trace, const Layout& layout) {
   return out + "</svg>\n";
 }
 
-/// All nodes as a table, for those who do not look at the picture.
+/// All nodes as a table, for readers who do not use the picture.
 std::string table(const Trace& trace) {
   std::string rows;
   for (size_t i = 0; i < trace.nodes.size(); ++i) {
@@ -202,7 +202,7 @@ std::string table(const Trace& trace) {
 
 void run_graphviz(const std::string& path, const std::string& kind, const std::string& dot) {
   namespace fs = std::filesystem;
-  struct Folder {  // elsewhere, so that what cannot be written is the file that was asked for
+  struct Folder {  // a temporary folder, so that write errors concern the requested file
     std::string path = fs::temp_directory_path() / "orthoread-graph-XXXXXX";
     Folder() { check(mkdtemp(path.data()) != nullptr, "graph: cannot make the folder {}", path); }
     ~Folder() {

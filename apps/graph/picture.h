@@ -1,4 +1,4 @@
-// Pictures of a trace: Graphviz's language, files that Graphviz makes of it, and a page that steps through backward.
+// Pictures of a trace: Graphviz's language, files made by Graphviz, and a page that steps through backward.
 #pragma once
 
 #include "apps/graph/trace.h"
@@ -7,24 +7,24 @@
 
 namespace orthoread {
 
-/// The parts of the page that are files of their own, by path: page.css and page.js.
+/// The files page.css and page.js, by path.
 extern const std::map<std::string, std::string> kPageParts;
 
-/// In Graphviz's language: for each node its op, its shapes, who needs no gradient (dashed) and what it keeps; with
-/// `backward` also the order of the visits and each gradient's norm.
+/// In Graphviz's language. Each node shows its op, its shapes, the bytes it keeps, and dashes if it needs no gradient;
+/// with `backward` also the order of visits and the norm of its gradient.
 std::string to_dot(const Trace& trace, bool backward);
 
-/// One page that needs nothing else: the graph, and a step for each visit, to be gone through with keys and buttons.
+/// A page in a single file: the graph, and keys and buttons to step through the visits.
 std::string to_html(const Trace& trace, const std::string& title);
 
-/// An .svg, .png, .dot or .html file, by the path's ending: whole or not at all. The first two need Graphviz. An .html
-/// shows the visits if the trace has them. Errors: another kind of file, Graphviz missing or failing, a path that
-/// cannot be written.
+/// Writes an .svg, .png, .dot or .html file, by the path's ending, atomically. .svg and .png need Graphviz. .html shows
+/// the visits if the trace has them. Errors: another file type, Graphviz missing or failing, a path that cannot be
+/// written.
 void write_picture(const std::string& path, const Trace& trace, bool backward, const std::string& title);
-/// An error unless the path ends like one of these.
+/// An Error unless the path has one of these endings.
 void check_picture(const std::string& path);
 
-/// Runs backward(y), and draws what it did: in place of that call. Names are those of leaves and of results.
+/// Runs backward(y) and draws it. Use it in place of backward(y). `names` name leaves and results.
 template <Real T>
 void draw_backward(const std::string& path, const Tensor<T>& y, const NamedTensors<T>& names) {
   write_picture(path, folded(trace(y, names, true)), true, path);

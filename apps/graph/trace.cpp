@@ -8,7 +8,7 @@
 namespace orthoread {
 namespace {
 
-/// Passes everything on, and counts.
+/// Counts the bytes, and passes every call on.
 struct Counter : std::pmr::memory_resource {
   std::pmr::memory_resource* upstream = nullptr;
   std::atomic<int64_t> live = 0;
@@ -25,7 +25,7 @@ struct Counter : std::pmr::memory_resource {
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 };
 
-/// Never destroyed: arrays may outlive everything else.
+/// Never destroyed: some arrays outlive it otherwise.
 Counter& counter() {
   static auto* one = new Counter;
   return *one;
@@ -44,7 +44,7 @@ GradientView view(const Array<T>& x) {
   return seen;
 }
 
-/// Of a node's outputs together: the view of its only one, or the norm of all.
+/// All outputs of a node together: the view of the only one, or the norm of all.
 template <Real T>
 std::optional<GradientView> view(const Grads<T>& grads) {
   std::optional<GradientView> all;
@@ -73,7 +73,7 @@ std::vector<std::shared_ptr<Node<T>>> nodes_of(const Tensor<T>& y) {
   return nodes;
 }
 
-/// Runs backward and fills in what it does.
+/// Runs backward and records it.
 template <Real T>
 void follow(const Tensor<T>& y, const std::map<const Node<T>*, size_t>& index, Trace& trace) {
   int64_t before_release = 0;
@@ -101,20 +101,20 @@ void follow(const Tensor<T>& y, const std::map<const Node<T>*, size_t>& index, T
   backward(y, ones);
 }
 
-/// What makes two nodes alike in a recurrence.
+/// Whether two nodes are alike, as in the steps of a recurrence.
 bool alike(const TraceNode& a, const TraceNode& b) {
   return a.op == b.op && a.op != "leaf" && a.shapes == b.shapes && a.inputs.size() == b.inputs.size();
 }
 
-/// `times` times the same `period` nodes, from `begin` on.
+/// The same `period` nodes, `times` times, from `begin` on.
 struct Repetition {
   size_t begin = 0, period = 0, times = 0;
   size_t covered() const { return period * times; }
 };
 
-/// The repetition in [begin, end) that covers most; of several, the one with the shortest period.
+/// The repetition in [begin, end) that covers most; of equal ones, that with the shortest period.
 Repetition longest_repetition(const std::vector<TraceNode>& nodes, size_t begin, size_t end) {
-  constexpr size_t kFewest = 4;  // times; and what is hidden must be worth a box
+  constexpr size_t kFewest = 4;  // times
   Repetition best;
   for (size_t period = 1; period * kFewest <= end - begin; ++period) {
     for (size_t i = begin, run = 0; i + period < end; ++i) {

@@ -1,4 +1,4 @@
-// What the engine recorded and what backward did with it, as plain data that can be drawn.
+// The recorded graph and the course of backward, as plain data that can be drawn.
 #pragma once
 
 #include "core/tensor.h"
@@ -10,7 +10,7 @@
 
 namespace orthoread {
 
-/// A gradient, for a person: its norm and, if there are few, its numbers.
+/// A gradient for display: its norm and, if there are few, its numbers.
 struct GradientView {
   double norm = 0;
   std::string numbers;  // "1 2 | 3 4", or empty
@@ -20,23 +20,23 @@ struct GradientView {
 std::string short_number(double x);
 
 struct TraceNode {
-  /// What an input is: one output of another node.
+  /// An input: one output of another node.
   struct Input {
     size_t node, output;
   };
 
   std::string op;    // "leaf", "constant" or the op's name
-  std::string name;  // of a leaf that has one
+  std::string name;  // of a named leaf
   std::vector<Shape> shapes = {};
   std::vector<Input> inputs = {};
   bool needs_grad = true;
-  std::optional<int64_t> kept = {};  // bytes that stayed alive for its backward alone, where they were counted
-  /// What backward brought it, all told; none if it never came by.
+  std::optional<int64_t> kept = {};  // bytes kept only for its backward, if counted
+  /// The gradient that backward summed for it; nullopt if it was not visited.
   std::optional<GradientView> gradient = {};
-  int64_t stands_for = 1;  // nodes, where repeated ones are folded into one
+  int64_t stands_for = 1;  // number of nodes that this one represents
 };
 
-/// A node's turn: what it sent to each of its inputs.
+/// The visit of a node: what it sent to each of its inputs.
 struct Visit {
   struct Sent {
     size_t node;
@@ -46,15 +46,15 @@ struct Visit {
   std::vector<Sent> sent;
 };
 
-/// Nodes in the order of their making, so that inputs come before users; visits in the order of backward.
+/// Nodes in the order of creation, inputs before users; visits in the order of backward.
 struct Trace {
   std::vector<TraceNode> nodes;
   size_t result = 0;
-  GradientView seed = {};  // the result's gradient, which backward begins with
+  GradientView seed = {};  // the result's gradient, with which backward starts
   std::vector<Visit> visits = {};
 };
 
-/// Counts the bytes of all arrays made while it lives. With one of them a trace knows what each node kept.
+/// Counts the bytes of all arrays while it exists, so that a trace can tell what each node keeps.
 class ArrayCounter {
  public:
   ArrayCounter();
@@ -65,13 +65,13 @@ class ArrayCounter {
 template <Real T>
 using NamedTensors = std::vector<std::pair<std::string, Tensor<T>>>;
 
-/// The graph of y. With `run_backward`, backward(y) is run (for a y of several numbers: of their sum) and followed,
-/// which releases the graph. Names are those of leaves and of results.
+/// The graph of y. With `run_backward`, also runs and records backward(y) (of the sum of y, if it has several numbers),
+/// which releases the graph. `names` name leaves and results.
 template <Real T>
 Trace trace(const Tensor<T>& y, const NamedTensors<T>& names, bool run_backward);
 
-/// The trace with what repeats itself in the order of making, as the tokens of a recurrence do, folded: of n times the
-/// same the first is left, and one node stands for the others. Small graphs stay as they are.
+/// The trace with repetitions folded, such as the tokens of a recurrence: the first of n equal parts remains, and one
+/// node represents the others. Small graphs do not change.
 Trace folded(const Trace& trace);
 
 }  // namespace orthoread

@@ -1,4 +1,4 @@
-// Which checkpoints a path stands for.
+// The checkpoint files that a path stands for.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 
 namespace orthoread {
 
-/// A file stands for itself, a run folder for its checkpoints/STEP.safetensors by step, where there are, and its
-/// model.safetensors; any other folder for those of the run folders in it, at any depth, by name. An error where that
-/// is none.
+/// A file stands for itself. A run folder stands for its checkpoints/STEP.safetensors, by step, and its
+/// model.safetensors. Any other folder stands for those of all run folders below it, by name. An Error if there are
+/// none.
 std::vector<std::string> checkpoint_files(const std::string& path);
 
-/// STEP, of a path that ends in checkpoints/STEP.safetensors.
+/// STEP, if the path ends in checkpoints/STEP.safetensors.
 std::optional<int64_t> step_in_path(const std::string& path);
 
 }  // namespace orthoread

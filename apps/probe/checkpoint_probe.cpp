@@ -25,7 +25,7 @@ RecallModel<T> load_model(const Safetensors& file, RecallModelConfig config, con
   return model;
 }
 
-/// positions numbers up to `tokens`, evenly spaced.
+/// `positions` evenly spaced numbers up to `tokens`.
 std::vector<int64_t> evenly_spaced(int64_t positions, int64_t tokens) {
   std::vector<int64_t> found;
   for (int64_t i = 1; i <= positions; ++i) found.push_back((i * tokens + positions - 1) / positions);
@@ -36,7 +36,7 @@ struct PositionValues {  // singular values of one head's matrices
   std::vector<double> memory, orthogonalized, keys;
 };
 
-/// Those of one head after each number of tokens.
+/// The singular values of one head after each number of tokens.
 template <Real T>
 std::vector<PositionValues> head_values(const HeadWrites<T>& writes, const ProbeConfig& config,
                                         const std::vector<int64_t>& after) {
@@ -50,7 +50,7 @@ std::vector<PositionValues> head_values(const HeadWrites<T>& writes, const Probe
     const T norm = std::max(std::sqrt(squares), T(kKeyEps));
     for (int64_t i = 0; i < width * width; ++i) gram.edit()[i] += k[i / width] / norm * (k[i % width] / norm);
     if (t + 1 != after[found.size()]) return;
-    // No figure depends on the scale: the Gram matrix may stay a sum.
+    // The Gram matrix stays a sum: no figure depends on its scale.
     const Array<T> orthogonalized = newton_schulz(Tensor<T>(memory), config.read.steps, kMemoryEps).value();
     found.push_back({singular_values(memory), singular_values(orthogonalized), singular_values(gram)});
   });
@@ -79,21 +79,20 @@ std::vector<PositionSpectra> spectra(const MemoryInputs<T>& inputs, const ProbeC
   return found;
 }
 
-/// A query of the decoder, and the token whose key it asks with.
+/// A query of the decoder, and the token whose key it reads with.
 struct DecoderQuery {
   Query query;
   int64_t asks_with;
 };
 
-/// Every query, asking with the key of the token after the one that stored it: there the convolution has seen key and
-/// value.
+/// Each query reads with the key of the token after the stored one: there the convolution has seen key and value.
 std::vector<DecoderQuery> stored_pairs(const std::vector<Query>& all) {
   std::vector<DecoderQuery> found;
   for (const Query& query : all) found.push_back({query, query.stored + 1});
   return found;
 }
 
-/// Every query, asking with another pair of its sequence that was stored before the query and is asked for somewhere.
+/// Each query reads with another pair of its sequence, which was stored before the query and is queried somewhere.
 std::vector<DecoderQuery> other_pairs(const std::vector<Query>& all, RandomStream& random) {
   std::vector<DecoderQuery> found;
   for (const Query& query : all) {
@@ -109,8 +108,8 @@ std::vector<DecoderQuery> other_pairs(const std::vector<Query>& all, RandomStrea
   return found;
 }
 
-/// Adds k^T C_t of all heads side by side for every query, C_t at the query and k of the token that it asks with. (As
-/// written, k / sqrt(d): the decoder standardises.)
+/// Adds k^T C_t, all heads side by side, for each query: C_t at the query, k of the token that it reads with. (k has
+/// the scale it is written with, k / sqrt(d); the decoder standardises.)
 template <Real T>
 void add_samples(DecoderSamples& samples, const MemoryInputs<T>& inputs, const std::vector<DecoderQuery>& asked,
                  int64_t first_group) {
@@ -141,7 +140,7 @@ void add_samples(DecoderSamples& samples, const MemoryInputs<T>& inputs, const s
   }
 }
 
-/// A decoder from the memories of the first batches, asked as `ask` says.
+/// The decoder of the first batches' memories, with queries chosen by `ask`.
 template <class Ask, Real T>
 DecoderResult decode(const std::vector<MemoryInputs<T>>& inputs, const std::vector<RecallBatch>& batches, Ask ask) {
   DecoderSamples samples;
@@ -173,7 +172,7 @@ Evaluation measure_read(const RecallModel<T>& model, const std::vector<RecallBat
   return evaluation;
 }
 
-/// The ranges, with the queries counted that fall into each.
+/// The ranges, with the number of queries in each.
 std::vector<RangeAccuracy> counted(const std::vector<QueryRange>& ranges, const std::vector<RecallBatch>& batches,
                                    int64_t Query::*number) {
   std::vector<RangeAccuracy> found;
@@ -186,7 +185,7 @@ std::vector<RangeAccuracy> counted(const std::vector<QueryRange>& ranges, const 
   return found;
 }
 
-/// The cosine between the gradients of two batches, over the parameters whose names `chosen` takes.
+/// The cosine between the gradients of two batches, over the parameters that `chosen` accepts.
 template <Real T>
 double cosine(const Parameters<T>& parameters, const std::vector<Array<T>>& a, const std::vector<Array<T>>& b,
               bool (*chosen)(std::string_view name)) {
@@ -203,7 +202,7 @@ double cosine(const Parameters<T>& parameters, const std::vector<Array<T>>& a, c
   return ab / std::sqrt(aa * bb);
 }
 
-/// The gradient of the training loss on a batch, parameter by parameter.
+/// The gradient of the training loss on a batch, for each parameter.
 template <Real T>
 std::vector<Array<T>> gradient(RecallModel<T>& model, const RecallBatch& batch) {
   const Parameters<T> parameters = model.parameters();

@@ -1,4 +1,4 @@
-// What a checkpoint's memory looks like, measured.
+// Measures the memory of a checkpoint.
 #pragma once
 
 #include "apps/probe/queries.h"
@@ -9,24 +9,24 @@ namespace orthoread {
 
 struct ProbeConfig {
   RecallSetting setting;
-  RecallModelConfig model;  // with the read that the checkpoint was trained with
-  std::string dtype;        // float32 or float64, in which all but the decoder is computed
-  MemoryRead read;          // the one that the raw read is compared with
-  uint64_t data_seed;       // of the run: see each probe
-  int64_t step;             // of the run at which the checkpoint was taken
+  RecallModelConfig model;  // with the read it was trained with
+  std::string dtype;        // float32 or float64; the decoder is always float64
+  MemoryRead read;          // compared with the raw read
+  uint64_t data_seed;       // of the run: see probe_checkpoint
+  int64_t step;             // of the run, at the checkpoint
   int64_t batches, batch_size, positions;
 };
 
-/// Of the singular values of many matrices, the mean of each figure.
+/// Means over the singular values of many matrices.
 struct Spectrum {
   double effective_rank = 0, first_share = 0, log10_condition = 0;
-  std::vector<double> singular_values;  // over their sum, largest first
+  std::vector<double> singular_values;  // divided by their sum, largest first
 
   /// Adds `weight` times the figures of a matrix with these singular values.
   void add(const std::vector<double>& values, double weight);
 };
 
-/// After so many tokens, over all sequences of a batch and all heads.
+/// The spectra after this many tokens, over all sequences of a batch and all heads.
 struct PositionSpectra {
   int64_t tokens;
   Spectrum memory;          // C
@@ -38,7 +38,7 @@ struct ReadPair {
   double raw, orthogonalized;
 };
 
-/// The accuracy of the queries in a range, with each read.
+/// The accuracy of the queries in a range, for each read.
 struct RangeAccuracy {
   QueryRange range;
   int64_t queries = 0;
@@ -46,18 +46,18 @@ struct RangeAccuracy {
 };
 
 struct CheckpointProbe {
-  std::vector<PositionSpectra> positions;  // evenly spaced, the last token's last
-  ReadPair accuracy, loss;                 // of the same weights with each read, as `eval` measures it
+  std::vector<PositionSpectra> positions;  // evenly spaced, up to the last token
+  ReadPair accuracy, loss;                 // of the same weights with each read, as in `eval`
   std::vector<RangeAccuracy> by_age, by_times_seen;
-  DecoderResult decoder;  // from the memory at the query, asked with the key that was stored
-  DecoderResult control;  // asked with that of another pair of the sequence
+  DecoderResult decoder;  // from the memory at the query, read with the stored key
+  DecoderResult control;  // read with the key of another pair of the sequence
   double gradient_cosine, query_key_gradient_cosine;
 };
 
-/// Sequences are those of the run's validation set, the stream 10000 + data seed: `batches` of `batch_size`. The first
-/// batch gives the spectra, the first six the decoder, all of them the accuracies. The cosine is that between the
-/// gradients of the training loss, with the read trained with, on two batches drawn one after the other from the stream
-/// 1000000 (data seed + 1) + step: of all parameters, and of the query's and key's projections alone.
+/// The sequences are `batches` of `batch_size` of the run's validation set, the stream 10000 + data seed. The first
+/// batch gives the spectra, the first six the decoder, and all of them the accuracies. The cosine is between the
+/// gradients of the training loss, with the trained read, on two successive batches of the stream 1000000 (data seed +
+/// 1) + step: over all parameters, and over the query and key projections alone.
 CheckpointProbe probe_checkpoint(const Safetensors& file, const ProbeConfig& config);
 
 }  // namespace orthoread

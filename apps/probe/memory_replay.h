@@ -1,4 +1,4 @@
-// The memory of one head as it is written, for whoever wants to look at it: the model's fused op never shows it.
+// Recomputes the memory of one head token by token: the model's fused op does not expose it.
 #pragma once
 
 #include "models/recall_model.h"
@@ -7,7 +7,7 @@
 
 namespace orthoread {
 
-/// What one head of one sequence writes: key and value (S, d), input_gate and log_forget (S, 1).
+/// The writes of one head of one sequence: key and value (S, d), input_gate and log_forget (S, 1).
 template <Real T>
 struct HeadWrites {
   Array<T> key, value, input_gate, log_forget;
@@ -15,9 +15,9 @@ struct HeadWrites {
 template <Real T>
 HeadWrites<T> head_writes(const MemoryInputs<T>& inputs, int64_t sequence, int64_t head);
 
-/// Calls look(t, C_t), C_t (d, d), after each token t: C_t = exp(lf_t + m_{t-1} - m_t) C_{t-1} + exp(i_t - m_t) k_t
-/// v_t^T with m_t = max(lf_t + m_{t-1}, i_t), C_0 = 0, m_0 = 0, as for the orthogonalized reads: see
-/// ops/mlstm_composed.h. The raw read's m_0 = -infinity would give other factors before the same matrices.
+/// Calls look(t, C_t), with C_t (d, d), after each token t: C_t = exp(lf_t + m_{t-1} - m_t) C_{t-1} + exp(i_t - m_t)
+/// k_t v_t^T with m_t = max(lf_t + m_{t-1}, i_t), C_0 = 0, m_0 = 0, as for the orthogonalized reads
+/// (ops/mlstm_composed.h). The raw read, which starts from m_0 = -infinity, scales the same matrices by other factors.
 template <Real T>
 void replay_memory(const HeadWrites<T>& writes, const std::function<void(int64_t t, const Array<T>& memory)>& look);
 

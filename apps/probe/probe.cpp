@@ -23,14 +23,14 @@ struct ProbeFlags {
   int64_t batches = 16, batch_size = 16, positions = 8;
 };
 
-/// A checkpoint and what was measured of it.
+/// A checkpoint and its measurements.
 struct Probed {
   std::string path;
   ProbeConfig config;
   CheckpointProbe probe;
 };
 
-/// What the flags leave open, from the checkpoint's metadata.
+/// The settings from the flags and, where those are missing, from the checkpoint's metadata.
 ProbeConfig probe_config(const ProbeFlags& flags, const Safetensors& file) {
   ProbeConfig config;
   config.model = checkpoint_config(file);
@@ -112,7 +112,7 @@ std::string cells(const Spectrum& spectrum) {
                      spectrum.log10_condition);
 }
 
-/// Two rows of accuracies below their ranges.
+/// A table of accuracies by range, with a row for each read.
 std::string ranges_table(const std::string& title, const std::vector<RangeAccuracy>& ranges, const std::string& read) {
   std::string head, queries, raw, orthogonalized;
   for (const auto& [range, count, accuracy] : ranges) {
@@ -154,7 +154,7 @@ std::string text(const Probed& probed) {
   return table;
 }
 
-/// What tells the checkpoints apart: their paths without what all of these begin and end with, cut at slashes.
+/// Labels that tell the checkpoints apart: their paths without common leading and trailing folders.
 std::vector<std::string> labels(const std::vector<Probed>& all) {
   if (all.size() == 1) return {printable(all[0].path)};
   std::vector<std::vector<std::string>> parts;
@@ -163,7 +163,7 @@ std::vector<std::string> labels(const std::vector<Probed>& all) {
     const std::filesystem::path whole = std::filesystem::path(probed.path).replace_extension();
     for (const auto& part : whole) path.push_back(part.string());
   }
-  const auto all_alike = [&](const auto& part_of) {  // more than one part is left of each, and this one is the same
+  const auto all_alike = [&](const auto& part_of) {  // each has more than one part left, and this part is the same
     return std::all_of(parts.begin(), parts.end(),
                        [&](const auto& path) { return path.size() > 1 && part_of(path) == part_of(parts[0]); });
   };
@@ -178,12 +178,12 @@ std::vector<std::string> labels(const std::vector<Probed>& all) {
   return found;
 }
 
-/// Of many, the end of a text: as much of it as fits.
+/// The end of a text that is too long.
 std::string tail(const std::string& text, size_t width) {
   return text.size() <= width ? text : "..." + text.substr(text.size() - (width - 3));
 }
 
-/// A line for each checkpoint.
+/// A line per checkpoint.
 std::string summary(const std::vector<Probed>& all) {
   std::string table =
       fmt::format("{:<36}{:^14}{:^14}{:^14}{:^7}{:^15}\n{:<36}{:>7}{:>7}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>7}\n",
@@ -201,12 +201,12 @@ std::string summary(const std::vector<Probed>& all) {
   return table;
 }
 
-/// Two panels, a colour and a mark for each checkpoint: the spectra after the last token, and the accuracy by age of
-/// the key.
+/// Two panels, with a colour and a mark for each checkpoint: the spectra after the last token, and the accuracy by age
+/// of the key.
 std::string plot_script(const std::vector<Probed>& all) {
   const std::vector<std::string> names = labels(all);
-  constexpr size_t kMostNamed = 12;            // more lines than this have no room for their names
-  constexpr int kMarks[] = {7, 5, 9, 11, 13};  // gnuplot's filled ones
+  constexpr size_t kMostNamed = 12;            // there is no room for more names
+  constexpr int kMarks[] = {7, 5, 9, 11, 13};  // gnuplot's filled marks
   std::string data, spectra, recall;
   for (size_t i = 0; i < all.size(); ++i) {
     const auto& [path, config, probe] = all[i];
@@ -223,7 +223,7 @@ std::string plot_script(const std::vector<Probed>& all) {
     data += "END\n";
     const double shade = static_cast<double>(i) / static_cast<double>(std::max<size_t>(1, all.size() - 1));
     std::string title = all.size() <= kMostNamed ? tail(names[i], 40) : "";
-    std::replace(title.begin(), title.end(), '\'', '_');  // which would end the text
+    std::replace(title.begin(), title.end(), '\'', '_');  // a quote would end the string
     const auto line = [&](const char* what, int column, const char* dash, const std::string& name) {
       return fmt::format("${}{} using 1:{} with linespoints pt {} ps 0.5 lw 2 {} lc palette frac {:.4f} {}, ", what, i,
                          column, kMarks[i % std::size(kMarks)], dash, shade,
@@ -282,20 +282,23 @@ int run_probe(const ProbeFlags& flags) {
 
 void add_probe_command(Command& program) {
   auto flags = std::make_shared<ProbeFlags>();
-  Command command = program.add_command("probe", "Show what the memory of a checkpoint looks like");
+  Command command =
+      program.add_command("probe", "Measure the memory of a checkpoint: spectra, recall by age, decoding, gradients");
   command.add("--checkpoint", flags->checkpoints, "Checkpoints, run folders, or folders of run folders").required();
-  command.add("--read", flags->read, "The read to compare with the raw one: ns<k>, k from 0 to 10")
+  command.add("--read", flags->read, "The read to compare with raw: ns<k>, k from 0 to 10")
       .default_is("what the checkpoint was trained with, or ns5");
-  command.add("--data-seed", flags->data_seed, "The run's: sequences are of its validation set, 10000 + this")
+  command
+      .add("--data-seed", flags->data_seed,
+           "Data seed of the run; the sequences come from its validation set, 10000 + this")
       .default_is("the checkpoint's, or 11");
-  command.add("--step", flags->step, "Of the run, where the checkpoint was taken: seeds the gradients' batches")
+  command.add("--step", flags->step, "Training step of the checkpoint; seeds the batches for the gradients")
       .default_is("the checkpoint's");
-  command.add("--dtype", flags->dtype, "float32 or float64; the condition is rounding noise in float32")
+  command.add("--dtype", flags->dtype, "float32 or float64; in float32 condition numbers are rounding noise")
       .default_is("the checkpoint's");
   command.add("--batches", flags->batches, "Batches for the accuracies");
   command.add("--batch-size", flags->batch_size, "Sequences in a batch");
-  command.add("--positions", flags->positions, "Positions at which to look at the memory");
-  command.add("--plot", flags->plot, "An .svg or .png file: the spectra, and the accuracy by age of the key");
+  command.add("--positions", flags->positions, "Positions at which the memory is measured");
+  command.add("--plot", flags->plot, "Plot the spectra, and the accuracy by age of the key, to an .svg or .png file");
   flags->setting.add_to(command);
   flags->common.add_to(command);
   command.footer(

@@ -12,7 +12,7 @@ std::vector<Query> queries(const RecallBatch& batch) {
   for (int64_t b = 0; b < batch.inputs.dim(0); ++b) {
     const int64_t tokens = batch.inputs.dim(1);
     const int64_t *input = batch.inputs.data() + b * tokens, *target = batch.targets.data() + b * tokens;
-    std::map<int64_t, Key> keys;  // values and noise are in it too, and never asked for
+    std::map<int64_t, Key> keys;  // includes values and noise, which are never queried
     for (int64_t t = 0; t < tokens; ++t) {
       auto [key, is_new] = keys.try_emplace(input[t], Key{t, t, 0});
       if (target[t] != kIgnoredTarget) {

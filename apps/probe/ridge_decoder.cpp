@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kLambdas[] = {.1, 1, 10, 100};
 
-/// Rows of features, and the label of each.
+/// Rows of features with their labels.
 struct Rows {
   Array<double> x;  // (n, f)
   std::vector<int64_t> labels;
@@ -25,7 +25,7 @@ Rows part(const Rows& rows, int64_t begin, int64_t end) {
   return {std::move(x), {rows.labels.begin() + begin, rows.labels.begin() + end}};
 }
 
-/// Solves A W = B for a symmetric, positive definite A (f, f), by Cholesky's A = L L^T. B (f, c).
+/// Solves A W = B for a symmetric positive definite A (f, f), by Cholesky, A = L L^T. B (f, c).
 Array<double> solve(Array<double> a, Array<double> b) {
   const int64_t n = a.dim(0), columns = b.dim(1);
   double *l = a.edit(), *w = b.edit();
@@ -73,7 +73,7 @@ double share_decoded(const Rows& rows, const Array<double>& weights) {
   return static_cast<double>(right) / static_cast<double>(rows.labels.size());
 }
 
-/// Every feature minus its mean over the first `train` rows, over their standard deviation (a constant one: 1).
+/// (feature - mean) / standard deviation, both over the first `train` rows; a constant feature is divided by 1.
 Array<double> standardised(Array<double> x, int64_t train) {
   const int64_t n = x.dim(0), width = x.dim(1);
   double* to = x.edit();
@@ -88,7 +88,7 @@ Array<double> standardised(Array<double> x, int64_t train) {
   return x;
 }
 
-/// The q quantile of the distinct numbers, between two of them in proportion (NumPy's).
+/// The q quantile of the distinct numbers, linear between neighbours (as in NumPy).
 double quantile(std::vector<int64_t> numbers, double q) {
   std::sort(numbers.begin(), numbers.end());
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());

@@ -1,4 +1,4 @@
-// A linear decoder: how much of an answer is in some features, whether or not the model reads it.
+// A linear decoder: how much of an answer can be decoded from features, whether or not the model does so.
 #pragma once
 
 #include "core/array.h"
@@ -10,19 +10,19 @@ namespace orthoread {
 
 struct DecoderSamples {
   Array<double> features;               // (n, f)
-  std::vector<int64_t> labels, groups;  // n each; a group (a sequence) is wholly trained on or wholly tested on
+  std::vector<int64_t> labels, groups;  // n each; a group (a sequence) is never split
 };
 
 struct DecoderResult {
-  double accuracy;  // the share of the test samples whose label is decoded
+  double accuracy;  // the fraction of test samples that are decoded correctly
   double lambda;
-  int64_t train, test;  // samples
+  int64_t train, test;  // numbers of samples
 };
 
-/// Ridge regression from the features to the one-hot labels, decoded by the largest. Samples of groups up to the .7
-/// quantile of the groups' numbers train, the others test. Features are standardised by the training samples. lambda,
-/// of .1, 1, 10 and 100, is chosen on the last fifth of the training samples, then all of them are fitted. An error
-/// unless there is something to train on, to choose by and to test.
+/// Ridge regression from the features to one-hot labels; the largest output is the decoded label. Samples of groups up
+/// to the .7 quantile of the group numbers are for training, the others for testing. Features are standardised over the
+/// training samples. lambda is chosen from .1, 1, 10 and 100 on the last fifth of the training samples; then all of
+/// them are fitted. An Error if training, choice or test would have no samples.
 DecoderResult ridge_decoder(const DecoderSamples& samples);
 
 }  // namespace orthoread

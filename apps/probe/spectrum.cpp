@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numeric>
 
-// LAPACK's singular value decomposition by divide and conquer. OpenBLAS has it, its header does not. Fortran routines:
-// the length of the text `job` follows at the end.
+// LAPACK's singular value decomposition by divide and conquer, which OpenBLAS has, but does not declare. In Fortran's
+// calling convention the length of the text `job` is the last argument.
 #define ORTHOREAD_DECLARE_GESDD(name, T)                                                                               \
   extern "C" void name(const char* job, const blasint* m, const blasint* n, T* a, const blasint* a_stride, T* s, T* u, \
                        const blasint* u_stride, T* vt, const blasint* vt_stride, T* work, const blasint* work_size,    \
@@ -35,7 +35,7 @@ std::vector<double> singular_values(const Array<T>& matrix) {
         "singular values: the matrix holds a number that is not finite");
   static const bool one_thread = [] { return openblas_set_num_threads(1), true; }();  // as for ops/gemm
   static_cast<void>(one_thread);
-  // LAPACK goes by columns, so it sees the transpose, whose singular values are the same.
+  // LAPACK is column-major: it sees the transpose, which has the same singular values.
   const auto m = static_cast<blasint>(matrix.dim(1)), n = static_cast<blasint>(matrix.dim(0));
   const blasint least = std::min(m, n), stride = std::max<blasint>(1, m), none = 1;
   std::vector<T> a(matrix.data(), matrix.data() + matrix.size()), s(static_cast<size_t>(least));
@@ -47,7 +47,7 @@ std::vector<double> singular_values(const Array<T>& matrix) {
     check(info == 0, "singular values: LAPACK's gesdd answers {}", info);
   };
   T work_size = 0;
-  decompose(&work_size, -1);  // asks how much room it wants
+  decompose(&work_size, -1);  // asks for the size of the workspace
   std::vector<T> work(static_cast<size_t>(work_size));
   decompose(work.data(), static_cast<blasint>(work.size()));
   return {s.begin(), s.end()};

@@ -23,7 +23,7 @@ int64_t count_outcome(const std::vector<const Run*>& runs, const std::string& ou
   return std::count_if(runs.begin(), runs.end(), [&](const Run* run) { return run->outcome == outcome; });
 }
 
-/// The numbers among these of the runs.
+/// The values that `of` gives for these runs, without NaN.
 template <class Of>
 std::vector<double> numbers(const std::vector<const Run*>& runs, Of of) {
   std::vector<double> found;
@@ -34,7 +34,7 @@ std::vector<double> numbers(const std::vector<const Run*>& runs, Of of) {
   return found;
 }
 
-/// Counts of the outcomes, and the solved fraction with its interval.
+/// The counts of outcomes, and the solved fraction with its interval.
 Json count(const std::vector<const Run*>& runs) {
   Json counts = {{"runs", runs.size()}};
   for (const std::string& outcome : kOutcomes) counts[outcome] = count_outcome(runs, outcome);
@@ -99,7 +99,7 @@ Json describe_cell(const Cell& cell, const std::set<int64_t>& all_seeds, Operati
   return entry;
 }
 
-/// The figures of a ratio under these names.
+/// The ratio and its interval, under these names.
 Json ratio_entry(const HazardRatio& hazard, const char* ratio, const char* low, const char* high) {
   const bool there = hazard.ratio.has_value();
   return {{ratio, there ? number_or_null(hazard.ratio->ratio) : Json()},
@@ -198,7 +198,7 @@ Json describe_hazard(const Grouping& grouping) {
   return entries;
 }
 
-/// The runs of each level over all cells.
+/// The runs of each level, over all cells.
 Json describe_pooled(const Grouping& grouping) {
   std::vector<std::vector<const Run*>> runs(grouping.levels.size());
   std::vector<std::map<std::string, size_t>> sizes(grouping.levels.size());  // by level, of each group
@@ -214,14 +214,15 @@ Json describe_pooled(const Grouping& grouping) {
   for (size_t i = 0; i < runs.size(); ++i) {
     Json entry = {{grouping.compare, grouping.levels[i]}}, warnings = Json::array();
     entry.update(count(runs[i]));
-    // Against the first level; of two levels both have the p of the one test.
+    // Each level is tested against the first. With two levels both entries have the p of the one test.
     const size_t other = i > 0 ? 0 : 1;
     entry["fisher_p"] = nullptr;
     if (i > 0 || runs.size() == 2) {
       add_fisher(entry, runs[i], runs[other], warnings);
       if (sizes[i] != sizes[other]) {
-        warnings.push_back(fmt::format("{} and {} have not as many runs in every setting: the sum mixes what differs.",
-                                       text_of(grouping.levels[i]), text_of(grouping.levels[other])));
+        warnings.push_back(
+            fmt::format("{} and {} have not as many runs in every setting: the sums mix different settings.",
+                        text_of(grouping.levels[i]), text_of(grouping.levels[other])));
       }
     }
     entry["warnings"] = warnings;
@@ -230,8 +231,8 @@ Json describe_pooled(const Grouping& grouping) {
   return entries;
 }
 
-/// For each level and other settings the rates with their mean accuracy; the highest is selected, of equal ones the
-/// lowest rate.
+/// The learning rates of each level and other settings, with their mean accuracy. The rate with the highest accuracy is
+/// selected, and of equal ones the lowest.
 Json describe_learning_rates(const Grouping& grouping, const Json& cells) {
   Json rates = Json::array();
   if (grouping.compare == "lr") return rates;
@@ -253,7 +254,8 @@ Json describe_learning_rates(const Grouping& grouping, const Json& cells) {
   return rates;
 }
 
-/// What each level solves at its selected learning rates: "ns5 13 of 16 runs, raw 8 of 16 runs". Empty with one rate.
+/// The solved runs of each level at its selected learning rates: "ns5 13 of 16 runs, raw 8 of 16 runs". Empty if there
+/// is only one rate.
 std::string selected_text(const Grouping& grouping, const Json& rates) {
   std::vector<std::string> parts;
   for (const Json& level : grouping.levels) {
@@ -269,7 +271,7 @@ std::string selected_text(const Grouping& grouping, const Json& rates) {
   return many ? fmt::format("{}", fmt::join(parts, ", ")) : "";
 }
 
-/// Who solves how many, and how sure that is, in sentences.
+/// The conclusion, in sentences: the solved runs of each level, and the evidence for a difference.
 Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, const Json& rates) {
   Json sentences = Json::array();
   if (pooled.empty()) {
@@ -293,15 +295,15 @@ Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, co
   const std::string selected = selected_text(grouping, rates);
   if (!selected.empty()) {
     sentences.push_back(fmt::format(
-        "At the learning rate with the highest mean accuracy, which favours who has more rates: {}.", selected));
+        "At the learning rate with the highest mean accuracy, which favours those with more rates: {}.", selected));
   }
   const std::string reference = text_of(grouping.levels[0]);
   for (size_t i = 1; i < pooled.size(); ++i) {
     const double p = pooled[i]["fisher_p"];
     const std::string level = text_of(pooled[i][grouping.compare]);
     std::string sentence = fmt::format("{} against {}: {} (Fisher's exact test over all cells, p {})", level, reference,
-                                       p < 0.05 ? "the difference in solved runs is more than chance explains well"
-                                                : "the solved runs alone do not tell the two apart",
+                                       p < 0.05 ? "the difference in solved runs is significant at the 5 % level"
+                                                : "the difference in solved runs is not significant at the 5 % level",
                                        p_text(p));
     const Json& ratio = hazard[i - 1];
     if (ratio["low"].is_number()) {

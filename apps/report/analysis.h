@@ -1,4 +1,4 @@
-// What the runs of a report say together.
+// The analysis of all runs of a report.
 #pragma once
 
 #include "apps/report/cells.h"
@@ -6,16 +6,16 @@
 
 namespace orthoread {
 
-/// comparison.json: every figure of the report. Its `cells`, `pairs`, `hazard` and `pooled` have one
-/// entry for each cell, for each two levels of what is compared within equal settings, for each level but the first,
-/// and for each level; a figure that cannot be had is null, and `warnings` say why, or why not to lean on it.
+/// comparison.json: every figure of the report. `cells` has an entry for each cell, `pairs` for each two compared
+/// values within equal settings, `hazard` for each compared value but the first, `pooled` for each compared value. A
+/// figure that cannot be computed is null; `warnings` say why, or why a figure is unreliable.
 Json analyze(const Grouping& grouping, const RunCollection& collection);
 
-/// When a run escaped from the plateau, or was last seen on it, in steps.
+/// For each run, the step at which it escaped from the plateau or was last seen on it.
 std::vector<Survival> escapes(const Cell& cell);
 
-/// The same in seconds of the run: the share of its steps, of the seconds that they took. Runs without seconds are left
-/// out.
+/// The same in seconds. A step counts the run's seconds times its fraction of the steps. Runs without seconds are
+/// skipped.
 std::vector<Survival> escapes_in_time(const Cell& cell);
 
 /// A p-value as the literature writes it: .0202, .166, < .0001.

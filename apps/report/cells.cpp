@@ -9,13 +9,13 @@ namespace {
 
 bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
-/// The end of the digits that begin here.
+/// The end of the digits that start at `at`.
 size_t digits_end(const std::string& text, size_t at) {
   while (at < text.size() && is_digit(text[at])) ++at;
   return at;
 }
 
-/// Order of words with numbers in them: ns5 before ns10.
+/// Natural order: ns5 before ns10.
 bool natural_less(const std::string& a, const std::string& b) {
   size_t i = 0, j = 0;
   while (i < a.size() && j < b.size()) {
@@ -42,7 +42,7 @@ bool value_less(const Json& a, const Json& b) {
   return natural_less(text_of(a), text_of(b));
 }
 
-/// The text with the seed's number, where it stands as a number of its own, as {seed}.
+/// The text with {seed} in place of the seed's number, where that is not part of a longer number.
 std::string without_seed(const std::string& text, const std::string& seed) {
   std::string result;
   for (size_t i = 0; i < text.size();) {
@@ -58,7 +58,7 @@ std::string without_seed(const std::string& text, const std::string& seed) {
   return result;
 }
 
-/// Values, each once, in order.
+/// The distinct values, sorted.
 std::vector<Json> distinct(std::vector<Json> values) {
   std::sort(values.begin(), values.end(), value_less);
   values.erase(std::unique(values.begin(), values.end()), values.end());

@@ -19,7 +19,7 @@ std::optional<double> operations_of_a_step(const Json& settings) {
     model.read = MemoryRead::parse(settings["read"].get<std::string>());
     model.validate();
     return step_flops<float>(model, task.tokens(), settings.value("batch_size", TrainConfig().batch_size));
-  } catch (const std::exception&) {  // a read, or sizes, of another program
+  } catch (const std::exception&) {  // a read or sizes that this program does not have
     return std::nullopt;
   }
 }

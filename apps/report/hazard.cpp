@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// An interval between two evaluations, in which a run escaped or did not.
+/// An interval between two evaluations, and whether the run escaped in it.
 struct EscapeInterval {
   const Cell* cell;
   double step;  // at its end
@@ -31,8 +31,8 @@ std::vector<EscapeInterval> escape_intervals(const std::vector<const Cell*>& cel
   return intervals;
 }
 
-/// Takes out the intervals of a setting's value in which none escaped, or all: its coefficient is infinite, and what is
-/// left has the likelihood of the other coefficients. Whether there was such a value.
+/// Removes the intervals with a value of a setting where no run, or every run, escapes: that coefficient is infinite,
+/// and the other intervals give the likelihood of the other coefficients. Returns whether there was such a value.
 bool drop_certain(std::vector<EscapeInterval>& intervals, const std::string& key, std::vector<std::string>& warnings) {
   std::map<std::string, std::pair<int64_t, int64_t>> counts;  // by value: intervals, escapes
   for (const EscapeInterval& interval : intervals) {
@@ -47,10 +47,10 @@ bool drop_certain(std::vector<EscapeInterval>& intervals, const std::string& key
   if (std::erase_if(intervals, certain) == 0) return false;
   for (const auto& [value, of] : counts) {
     if (of.second == 0)
-      warnings.push_back(fmt::format("No run with {} {} escapes: they say nothing of the ratio.", key, value));
+      warnings.push_back(fmt::format("No run with {} {} escapes: these runs do not bear on the ratio.", key, value));
     if (of.second == of.first)
-      warnings.push_back(
-          fmt::format("Every run with {} {} escapes at once: they say nothing of the ratio.", key, value));
+      warnings.push_back(fmt::format(
+          "Every run with {} {} escapes at its first evaluation: these runs do not bear on the ratio.", key, value));
   }
   return true;
 }
@@ -84,10 +84,10 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
     dropped = false;
     for (const std::string& key : grouping.varying) dropped = drop_certain(intervals, key, warnings) || dropped;
   }
-  std::vector<std::string> none;  // a level's own warning is below
+  std::vector<std::string> none;  // warnings about levels follow below
   drop_certain(intervals, grouping.compare, none);
 
-  // The columns: their setting and its value; the first two have none.
+  // The setting and value of each column; the first two columns have none.
   std::vector<std::pair<std::string, Json>> columns = {{"", {}}, {"", {}}};
   const auto add_indicators = [&](const std::string& key) {
     std::vector<Json> values;
@@ -116,7 +116,7 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
   for (HazardRatio& ratio : ratios) {
     ratio.warnings = warnings;
     if (ratio.intervals == 0 || reference.intervals == 0) {
-      ratio.warnings = {"There are no evaluations to count intervals of."};
+      ratio.warnings = {"There are no evaluations, hence no intervals."};
     } else if (reference.escapes == 0) {
       ratio.warnings.push_back(fmt::format("{} never escapes, so there is no ratio to it.", text_of(reference.level)));
     } else if (ratio.escapes == 0) {
@@ -124,7 +124,7 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
       ratio.warnings.push_back(
           fmt::format("{} never escapes: the ratio is 0, without an interval.", text_of(ratio.level)));
     } else if (ratio.escapes == ratio.intervals || reference.escapes == reference.intervals) {
-      ratio.warnings.emplace_back("One side escapes at its first evaluation, always: the ratio has no bound.");
+      ratio.warnings.emplace_back("All runs of one side escape at their first evaluation: the ratio has no bound.");
     } else if (!fit) {
       ratio.warnings.emplace_back(
           "The settings separate the runs that escape from the others: the fit has no maximum.");
@@ -133,7 +133,7 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
       const auto at = static_cast<size_t>(column - columns.begin());
       if (column == columns.end() || std::isnan(fit->coefficients[at])) {
         ratio.warnings.push_back(
-            fmt::format("{} goes with another setting: the two cannot be told apart.", text_of(ratio.level)));
+            fmt::format("{} goes with another setting: their effects cannot be separated.", text_of(ratio.level)));
         continue;
       }
       ratio.ratio = ratio_of(fit->coefficients[at], fit->standard_errors[at]);

@@ -1,4 +1,4 @@
-// How much more readily runs escape with one level of what is compared than with another.
+// Hazard ratios: how many times as readily runs escape with one value of the compared setting as with another.
 #pragma once
 
 #include "apps/report/cells.h"
@@ -6,7 +6,7 @@
 
 namespace orthoread {
 
-/// The ratio for a level against the first one; nothing of it where a warning says why.
+/// The ratio of a level to the first one; nullopt where a warning says why.
 struct HazardRatio {
   Json level;
   std::optional<Ratio> ratio;
@@ -14,9 +14,9 @@ struct HazardRatio {
   std::vector<std::string> warnings;
 };
 
-/// Logistic regression over the intervals between evaluations of these cells' runs, up to the escape, the collapse or
-/// the end, on log(step / 1000), an indicator for each further value of every other setting that varies, and one for
-/// each level but the first.
+/// Logistic regression over the intervals between evaluations, up to the escape, the collapse or the end of each run.
+/// Columns: log(step / 1000), an indicator for each further value of every other varying setting, and one for each
+/// level but the first.
 std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vector<const Cell*>& cells);
 
 }  // namespace orthoread

@@ -18,7 +18,7 @@ std::string ranges(const Json& numbers) {
   return text;
 }
 
-/// Runs that have begun and are not done: how many, and which.
+/// Unfinished runs: their number and their names.
 void add_unfinished(std::vector<std::string>& lines, const Json& comparison, size_t not_begun) {
   const Json& unfinished = comparison["unfinished"];
   const size_t left = unfinished.size() + not_begun;
@@ -39,7 +39,7 @@ void add_unfinished(std::vector<std::string>& lines, const Json& comparison, siz
 }  // namespace
 
 Json describe_not_begun(const RunCollection& collection, const std::string& compare) {
-  std::map<std::string, std::vector<std::string>> values;  // by setting, as they are written
+  std::map<std::string, std::vector<std::string>> values;  // by setting, as JSON text
   const auto note = [&](const Json& settings) {
     const Json of_cell = cell_settings(settings);
     for (const auto& [key, value] : of_cell.items()) {

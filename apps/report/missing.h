@@ -1,16 +1,16 @@
-// What a report does not know yet.
+// The runs that a report lacks.
 #pragma once
 
 #include "apps/report/cells.h"
 
 namespace orthoread {
 
-/// The runs that the sweeps' grids ask for and that have not begun, an entry for each combination of settings without
-/// the seed: what varies over these and the runs that are done, `folders` and `seeds`.
+/// The runs of the sweeps' grids that have not begun: an entry for each combination of settings without the seed, with
+/// the settings that vary over these and the finished runs, `folders` and `seeds`.
 Json describe_not_begun(const RunCollection& collection, const std::string& compare);
 
-/// What is missing, in sentences: runs that are not done, seeds that some cells lack, and what a reader should know.
-/// `comparison` is analyze()'s.
+/// Sentences on what is missing: unfinished runs, seeds that some cells lack, and notes for the reader. `comparison` is
+/// analyze()'s.
 std::vector<std::string> missing_lines(const Grouping& grouping, const Json& comparison);
 
 }  // namespace orthoread

@@ -41,7 +41,7 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
   text = result.append(text, begin);
 }
 
-/// The text without the parts from `from` up to and with `to`.
+/// Removes each part from `from` to `to`, both included.
 void remove_parts(std::string& text, const std::string& from, const std::string& to) {
   std::string result;
   size_t begin = 0;
@@ -54,8 +54,8 @@ void remove_parts(std::string& text, const std::string& from, const std::string&
   text = result.append(text, begin);
 }
 
-/// gnuplot's SVG for inside the page: without ids, which would be there many times, with the page's colours, and
-/// without what draws nothing, half of it.
+/// gnuplot's SVG, for the page: without ids, which would not be unique, with the page's colours, and without elements
+/// that draw nothing (half of it).
 std::string inlined(const Plot& plot) {
   std::string svg = plot.svg.substr(std::min(plot.svg.find("<svg"), plot.svg.size()));
   remove_parts(svg, "<desc>", "</desc>\n");
@@ -84,7 +84,7 @@ std::string inlined(const Plot& plot) {
   replace_all(svg, "</tspan>", "");
   replace_all(svg, " stroke-linecap=\"butt\" stroke-linejoin=\"miter\"", "");
   for (const char* space : {"\t", "\n\n"}) replace_all(svg, space, *space == '\t' ? "" : "\n");
-  for (std::string before; before != svg;) {  // groups of nothing, the inner ones first
+  for (std::string before; before != svg;) {  // empty groups, the inner ones first
     before = svg;
     size_t begin = 0;
     std::string kept;
@@ -120,7 +120,7 @@ std::string list(const std::vector<std::string>& lines) {
   return html + "</ul>\n";
 }
 
-/// Whether a column holds words, which stand at its left.
+/// Whether a column holds words, which are left-aligned.
 bool is_word(const Table& table, size_t column) {
   return std::none_of(table.rows.begin(), table.rows.end(),
                       [&](const auto& row) { return row[column].sort_by.is_number(); });
@@ -207,7 +207,8 @@ std::string to_html(const Document& document) {
   html += "</main>\n<footer class=\"soft\">";
   if (!document.shared.empty()) html += fmt::format("<p>Settings of all runs: {}.</p>\n", escaped(document.shared));
   html += fmt::format(
-      "<p>Beside this page: report.md, results.csv (a row a run), comparison.json (every figure), plots.</p></footer>\n"
+      "<p>In the same folder: report.md, results.csv (a row per run), comparison.json (every figure), "
+      "plots.</p></footer>\n"
       "<script>{}</script></body></html>\n",
       kPageScript);
   return html;

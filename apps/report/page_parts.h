@@ -1,10 +1,9 @@
-// What index.html holds beside the figures.
+// The style and the script of index.html.
 #pragma once
 
 namespace orthoread {
 
-// Light and dark take the same colours for what is told apart, a little lighter in the dark. gnuplot's own black is the
-// text's colour.
+// Light and dark use the same hues, a little lighter in the dark. gnuplot's black becomes the colour of the text.
 inline constexpr const char* kPageStyle = R"css(
 :root {
   color-scheme: light dark;
@@ -72,7 +71,7 @@ svg .f4 { fill: var(--s4); } svg .f5 { fill: var(--s5); } svg .f6 { fill: var(--
 }
 )css";
 
-// Sorts a table by a column: numbers before words, dashes last. Opens what is folded before it is printed.
+// Sorts a table by a column: numbers before words, dashes last. Opens all folded parts before printing.
 inline constexpr const char* kPageScript = R"js(
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {

@@ -12,8 +12,8 @@ namespace {
 
 constexpr int kWidth = 480, kHeight = 330;
 
-/// How a level is drawn: told apart by its colour (of Okabe and Ito's palette, for the colour-blind) and, in black and
-/// white, by its dashes.
+/// The style of a level: its colour (Okabe and Ito's palette for colour-blind readers) and, for black and white, its
+/// dashes.
 struct Style {
   const char *color, *dashes;
 };
@@ -25,7 +25,7 @@ const Style& style_of(const Grouping& grouping, const Cell& cell) {
   return kStyles[grouping.level_index(cell.level) % std::size(kStyles)];
 }
 
-/// "with lines" and so on, in a level's style. The see-through first digits: 00 for none.
+/// "with lines ..." in a level's style. `transparency` is hexadecimal, 00 for opaque.
 std::string line(const Style& style, const char* with, double width, const char* transparency = "00") {
   return fmt::format("with {} lw {} dashtype {} lc rgb '#{}{}'", with, width, style.dashes, transparency,
                      style.color + 1);
@@ -36,7 +36,7 @@ const char* kFrame =
     "set key tmargin left horizontal Left reverse samplen 3\n";
 const char* kPercent = "set yrange [0:100]\nset ytics 0,20,100\nset format y '%g %%'\n";
 
-/// A name for a file, of any text.
+/// The text, changed to be a file name.
 std::string file_name(const std::string& text) {
   std::string name;
   for (const char c : text) {
@@ -50,7 +50,7 @@ std::string file_name(const std::string& text) {
   return name.substr(0, kLongest);
 }
 
-/// Collects plots, and draws them together.
+/// Collects plots and draws all of them at once.
 class Album {
  public:
   void add(Plot plot, std::string script, int height = kHeight) {
@@ -72,12 +72,12 @@ class Album {
   std::vector<PlotScript> scripts_;
 };
 
-/// A data block for gnuplot, and what refers to it.
+/// A data block of gnuplot.
 std::string block(const std::string& name, const std::string& lines) {
   return fmt::format("${} << END\n{}END\n", name, lines);
 }
 
-/// The solved fraction of the cells of these groups, a row each under its group's label.
+/// The solved fraction of each cell of these groups, one row each, below its group's label.
 void add_solved(Album& album, const Grouping& grouping, const std::vector<Group>& groups, const Json& cells) {
   std::string script = std::string(kFrame) +
                        "unset key\nset xrange [0:100]\nset xtics 0,20,100\nset format x '%g %%'\nset grid noytics\n"
@@ -119,7 +119,7 @@ void add_solved(Album& album, const Grouping& grouping, const std::vector<Group>
             script, kAround + kRow * row);
 }
 
-/// Curves of the share of runs that have escaped. `unit` is what an x of the data is divided by.
+/// Curves of the fraction of runs that have escaped. The x of the data is divided by `unit`.
 std::string escape_script(const Grouping& grouping, const Group& group, const std::string& x_label, double unit,
                           std::vector<Survival> (*subjects_of)(const Cell&)) {
   double end = 0;
@@ -152,7 +152,7 @@ std::string escape_script(const Grouping& grouping, const Group& group, const st
   return script + plots;
 }
 
-/// What a group's cells say at the end of their curves: "raw 19 % of 16 runs, ns5 …".
+/// The ends of the curves of a group's cells: "raw 19 % of 16 runs, ns5 …".
 std::string escaped_text(const Grouping& grouping, const Group& group, const Json& cells) {
   std::vector<std::string> parts;
   for (const size_t i : group.cells) {
@@ -184,15 +184,15 @@ void add_escapes(Album& album, const Grouping& grouping, const Group& group, con
   const auto [unit, unit_name] = longest >= 7200  ? std::pair(3600.0, "hours")
                                  : longest >= 120 ? std::pair(60.0, "minutes")
                                                   : std::pair(1.0, "seconds");
-  album.add(
-      {"escape_time_" + name, group.label, "Escape from the plateau, by wall time",
-       "The same against the time that a run had taken: the share of its steps, of its seconds. The further left, "
-       "the sooner a person has a solved run.",
-       ""},
-      escape_script(grouping, group, fmt::format("{} of the run", unit_name), unit, escapes_in_time));
+  album.add({"escape_time_" + name, group.label, "Escape from the plateau, by wall time",
+             "The same against the seconds of the run (its total seconds times the fraction of steps done). The "
+             "further left, "
+             "the sooner a person has a solved run.",
+             ""},
+            escape_script(grouping, group, fmt::format("{} of the run", unit_name), unit, escapes_in_time));
 }
 
-/// The steps and values of a run that are drawn: every `stride`-th evaluation and the last.
+/// The points of a run's curve: every `stride`-th evaluation and the last.
 std::string curve_lines(const Run& run, double RunEvaluation::*value, double factor, size_t stride) {
   std::string lines;
   for (size_t i = 0; i < run.evaluations.size(); ++i) {
@@ -203,7 +203,7 @@ std::string curve_lines(const Run& run, double RunEvaluation::*value, double fac
   return lines + "\n";
 }
 
-/// The median over the runs at each step that at least half of them have: gnuplot's lines, and the last.
+/// The median over the runs at each step that at least half of them have: lines for gnuplot, and the last value.
 std::pair<std::string, double> median_lines(const Cell& cell, double RunEvaluation::*value, double factor) {
   std::map<int64_t, std::vector<double>> at;
   for (const Run* run : cell.runs)
@@ -218,7 +218,7 @@ std::pair<std::string, double> median_lines(const Cell& cell, double RunEvaluati
   return result;
 }
 
-/// The curves of every seed, thin, and their median, thick.
+/// The curve of each seed, thin, and their median, thick.
 void add_curves(Album& album, const Grouping& grouping, const Group& group, bool accuracy, size_t stride) {
   const auto value = accuracy ? &RunEvaluation::accuracy : &RunEvaluation::loss;
   const double factor = accuracy ? 100 : 1;
@@ -245,9 +245,10 @@ void add_curves(Album& album, const Grouping& grouping, const Group& group, bool
   if (medians.empty()) return;
   const char* what = accuracy ? "accuracy" : "loss";
   std::string caption = fmt::format(
-      "Validation {} at each evaluation: a thin line a run, a thick one their median. The median ends at: {}.", what,
-      fmt::join(medians, ", "));
-  if (stride > 1) caption += fmt::format(" Of the runs every {}th evaluation is drawn.", stride);
+      "Validation {} at each evaluation: a thin line for each run, a thick line for their median. The median ends at: "
+      "{}.",
+      what, fmt::join(medians, ", "));
+  if (stride > 1) caption += fmt::format(" Of each run every {}th evaluation is drawn.", stride);
   album.add({fmt::format("{}_{}", what, file_name(group.label)), group.label,
              accuracy ? "Validation accuracy" : "Validation loss", caption, ""},
             fmt::format("{}set xrange [0:{}]\nset xlabel 'step'\n{}{}", script, end, thin, thick));

@@ -24,7 +24,7 @@ void write_all(const std::string& out, const Document& document, const std::stri
   std::error_code error;
   fs::create_directories(out + "/plots", error);
   check(!error, "--out: cannot make the folder {}/plots: {}", out, error.message());
-  if (fs::exists(out + "/comparison.json")) {  // an earlier report, perhaps about other runs
+  if (fs::exists(out + "/comparison.json")) {  // from an earlier report, perhaps of other runs
     for (const auto& entry : fs::directory_iterator(out + "/plots")) {
       if (is_plot(entry.path().filename().string())) fs::remove(entry, error);
     }
@@ -55,7 +55,7 @@ int run_report(const ReportFlags& flags) {
   document.shared = settings_text(grouping.shared);
   document.plots = draw_plots(grouping, comparison);
   document.tables = make_tables(grouping, comparison);
-  // A folder's name may hold bytes that are no UTF-8.
+  // The name of a folder may contain bytes that are not UTF-8.
   const std::string figures = comparison.dump(1, ' ', false, Json::error_handler_t::replace);
   write_all(flags.out, document, figures + "\n", results_csv(collection.runs));
 
@@ -77,15 +77,15 @@ int run_report(const ReportFlags& flags) {
 
 void add_report_command(Command& program) {
   auto flags = std::make_shared<ReportFlags>();
-  Command command = program.add_command("report", "Say what many runs mean together: tables, tests, plots, a page");
-  command.add("folders", flags->folders, "Run folders, or folders that hold some at any depth").required();
-  command.add("--out", flags->out, "The folder to write index.html, report.md, results.csv, comparison.json to")
-      .required();
+  Command command =
+      program.add_command("report", "Analyse many runs together: tables, statistical tests, plots, a page");
+  command.add("folders", flags->folders, "Run folders, or folders that contain run folders at any depth").required();
+  command.add("--out", flags->out, "Folder for index.html, report.md, results.csv and comparison.json").required();
   command.add("--compare", flags->compare, "The setting whose values are compared");
-  command.add("--until", flags->until, "Leave out what came after this step").default_is("the end");
+  command.add("--until", flags->until, "Ignore everything after this step").default_is("the end");
   flags->common.add_to(command);
   command.footer(
-      "Runs that are not done are counted and left out. A run that is there twice counts once if both agree.\n"
+      "Unfinished runs are counted, but not analysed. A run that is found twice counts once if both copies agree.\n"
       "Example:\n  orthoread report runs --out report");
   command.runs([flags] { return run_report(*flags); });
 }

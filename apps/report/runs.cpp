@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// Python writes NaN and Infinity, which JSON does not know, where a run diverged.
+/// Replaces NaN and Infinity by null: Python writes them for diverged runs, but JSON does not allow them.
 std::string with_null_for_nan(const std::string& text) {
   std::string result;
   bool in_string = false;
@@ -38,7 +38,7 @@ std::string with_null_for_nan(const std::string& text) {
   return result;
 }
 
-/// A JSON object; `where` names the file, or its line, in the error.
+/// Parses a JSON object. `where` names the file, and perhaps the line, in errors.
 Json parse_object(const std::string& text, const std::string& where) {
   Json json = parse_json(with_null_for_nan(text), where);
   check(json.is_object(), "{}: damaged: not a JSON object", where);
@@ -59,7 +59,7 @@ int64_t whole_number(const Json& object, const char* key, const std::string& whe
   return found->get<int64_t>();
 }
 
-/// The settings as the report names them: vocabulary and length in one word.
+/// The settings with `setting` in place of vocabulary size and sequence length.
 Json named_settings(Json settings) {
   if (!settings.contains("vocab_size") || !settings.contains("seq_len")) return settings;
   const auto text = [&](const char* key) { return settings[key].dump(); };
@@ -71,7 +71,7 @@ Json named_settings(Json settings) {
   return named;
 }
 
-/// The lines of metrics.jsonl that are evaluations; the other lines, one for every step, are only looked at.
+/// The evaluations in metrics.jsonl. The lines of steps, which are many, are not parsed.
 std::vector<RunEvaluation> read_evaluations(const std::string& path) {
   std::vector<RunEvaluation> evaluations;
   if (!fs::exists(path)) return evaluations;
@@ -107,7 +107,7 @@ void find_escape_and_collapse(Run& run) {
   }
 }
 
-/// Leaves out what came after a step.
+/// Removes everything after a step.
 void cut(Run& run, int64_t until) {
   if (until >= run.steps) return;
   std::erase_if(run.evaluations, [&](const RunEvaluation& evaluation) { return evaluation.step > until; });
@@ -146,7 +146,7 @@ Run read_run(const std::string& folder, const Json& config) {
 
 bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
-/// Whether two folders tell the same of one run. One of them may lack the evaluations.
+/// Whether two folders hold the same results. One of them may lack the evaluations.
 bool agree(const Run& a, const Run& b) {
   if (!same(a.accuracy, b.accuracy) || !same(a.loss, b.loss) || a.outcome != b.outcome) return false;
   if (a.evaluations.empty() || b.evaluations.empty()) return true;
@@ -156,8 +156,8 @@ bool agree(const Run& a, const Run& b) {
                     });
 }
 
-/// What identifies a run, in whatever order its settings are written: a file of initial weights by its content, where
-/// that is known.
+/// The identity of a run, whatever the order of its settings. A file of initial weights counts by its checksum, if that
+/// is known.
 std::string run_key(const Json& named_settings) {
   nlohmann::json key = named_settings;
   if (key.contains("init_sha256") && key["init_sha256"] != nlohmann::json("")) key.erase("init");
@@ -168,7 +168,7 @@ struct Found {
   std::vector<std::string> runs, sweeps;  // folders that hold a config.json, and a plan; sorted
 };
 
-/// What is at or below a folder.
+/// The runs and sweeps at or below a folder.
 Found find_runs(const std::string& folder) {
   std::error_code error;
   check(fs::is_directory(folder, error), "report: {} is not a folder", folder);
@@ -254,7 +254,7 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
 
   if (twice > 0)
     collection.notes.push_back(
-        fmt::format("{} folders hold a run that is there already; each run counts once.", twice));
+        fmt::format("{} folders hold a run that is there already: each run counts once.", twice));
   int64_t without = 0, too_late = 0;
   for (Run& run : collection.runs) {
     if (run.evaluations.empty()) ++without;
@@ -266,10 +266,10 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
     too_late = static_cast<int64_t>(std::erase_if(collection.runs, uncut));
   }
   if (without > 0) {
-    collection.notes.push_back(
-        fmt::format("{} runs have no evaluations in metrics.jsonl: they count as solved or not, and are not in what is "
-                    "about steps.",
-                    without));
+    collection.notes.push_back(fmt::format(
+        "{} runs have no evaluations in metrics.jsonl: they are in the counts of outcomes, but not in figures "
+        "that depend on steps.",
+        without));
   }
   if (too_late > 0) {
     collection.notes.push_back(

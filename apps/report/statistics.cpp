@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// Of the standard normal distribution: 95 % lie within this of the mean.
+/// 95 % of the standard normal distribution lie within this distance of the mean.
 double two_sided_95() { return boost::math::quantile(boost::math::normal(), 0.975); }
 
 using Matrix = std::vector<std::vector<double>>;
@@ -25,7 +25,7 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-/// The columns that are no linear combination of those before them, by Gram-Schmidt.
+/// The columns that are not linear combinations of earlier ones, by Gram-Schmidt.
 std::vector<size_t> independent_columns(const Matrix& rows) {
   Matrix directions;
   std::vector<size_t> kept;
@@ -33,7 +33,7 @@ std::vector<size_t> independent_columns(const Matrix& rows) {
     std::vector<double> rest;
     for (const auto& row : rows) rest.push_back(row[column]);
     const double before = dot(rest, rest);
-    for (int pass = 0; pass < 2; ++pass) {  // the second removes what rounding left of the first
+    for (int pass = 0; pass < 2; ++pass) {  // the second pass removes the rounding errors of the first
       for (const auto& direction : directions) {
         const double along = dot(rest, direction);
         for (size_t i = 0; i < rest.size(); ++i) rest[i] -= along * direction[i];
@@ -48,7 +48,7 @@ std::vector<size_t> independent_columns(const Matrix& rows) {
   return kept;
 }
 
-/// The inverse of a symmetric positive definite matrix, by Cholesky; nothing where it is not.
+/// The inverse of a symmetric positive definite matrix, by Cholesky; nullopt if it is not positive definite.
 std::optional<Matrix> inverse(const Matrix& a) {
   const size_t n = a.size();
   Matrix lower(n, std::vector<double>(n));
@@ -62,7 +62,7 @@ std::optional<Matrix> inverse(const Matrix& a) {
   }
   Matrix result(n, std::vector<double>(n));
   for (size_t column = 0; column < n; ++column) {
-    std::vector<double>& x = result[column];  // L L^T x = the unit vector of this column
+    std::vector<double>& x = result[column];  // solves L L^T x = e_column
     for (size_t i = 0; i < n; ++i) {
       double sum = i == column ? 1 : 0;
       for (size_t k = 0; k < i; ++k) sum -= lower[i][k] * x[k];
@@ -157,7 +157,7 @@ std::optional<LogRankTest> log_rank_test(const std::vector<Survival>& a, const s
     observed_a += events_a;
     expected_a += events * risk_a / risk;
     expected_b += events * risk_b / risk;
-    // Of the hypergeometric distribution: which of those at risk have the events.
+    // Mean and variance of the hypergeometric distribution.
     if (risk > 1) variance += events * (risk_a / risk) * (risk_b / risk) * (risk - events) / (risk - 1);
   }
   if (!(variance > 0)) return std::nullopt;
@@ -173,8 +173,8 @@ std::optional<LogisticFit> logistic_regression(const std::vector<std::vector<dou
   const size_t n = columns.size();
   std::vector<double> beta(n, 0);
   Matrix covariance;
-  // Newton's method. The likelihood is concave, and a fit that exists is reached in under ten steps; where the columns
-  // separate the outcomes, the coefficients grow by about one a step for ever.
+  // Newton's method. The likelihood is concave, and if it has a maximum, under ten steps reach it. If the columns
+  // separate the outcomes, the coefficients grow forever, by about one per step.
   constexpr int kMostSteps = 25;
   for (int step = 0;; ++step) {
     if (step == kMostSteps) return std::nullopt;

@@ -11,30 +11,30 @@ struct Interval {
   double low, high;
 };
 
-/// The 95 % interval of a fraction by Wilson's score (1927); total > 0.
+/// Wilson's 95 % score interval of a fraction (1927); total > 0.
 Interval wilson_interval(int64_t successes, int64_t total);
 
 struct FisherTest {
   double p;
-  double least_p;  // the smallest p that any table with these margins has
+  double least_p;  // the smallest p of any table with these margins
 };
 
-/// Fisher's exact test of two fractions, two-sided: the probability, with all margins fixed, of the tables that are at
-/// most as probable as this one (R's fisher.test).
+/// Fisher's exact test of two fractions, two-sided: the probability of all tables with these margins that are at most
+/// as probable as this one (R's fisher.test).
 FisherTest fisher_test(int64_t a_yes, int64_t a_no, int64_t b_yes, int64_t b_no);
 
-/// McNemar's exact test of pairs: of those in which the two differ, `only_a` and `only_b`, each is a toss of a fair
-/// coin (R's binom.test). 1 if there are none.
+/// McNemar's exact test of paired outcomes: of the pairs that differ, `only_a` and `only_b` are binomial with
+/// probability 1/2 (R's binom.test). 1 if no pair differs.
 double mcnemar_test(int64_t only_a, int64_t only_b);
 
-/// One subject: when it had its event, or was last seen without it.
+/// One subject: the time of its event or, censored, of its last observation.
 struct Survival {
   double time;
   bool event;
 };
 
-/// The Kaplan-Meier estimate, at each time at which something happened: events there, subjects at risk just before, and
-/// the share without the event just after. Who is censored at a time counts as at risk then.
+/// The Kaplan-Meier estimate at each time with an event or a censoring: events then, subjects at risk just before, and
+/// the fraction without event just after. Subjects censored at a time are at risk then.
 struct SurvivalPoint {
   double time;
   int64_t at_risk, events, censored;
@@ -42,40 +42,40 @@ struct SurvivalPoint {
 };
 std::vector<SurvivalPoint> kaplan_meier(std::vector<Survival> subjects);
 
-/// The first time at which at most half survive, if that happens.
+/// The first time at which at most half survive; nullopt if there is none.
 std::optional<double> median_time(const std::vector<SurvivalPoint>& curve);
 
-/// The log-rank test of two groups (R's survdiff): chi2 of one degree of freedom, from the events that the first group
-/// would have if the hazards were equal. Nothing where that has no variance: no events, or one group at risk.
+/// The log-rank test of two groups (R's survdiff): chi2 with one degree of freedom. expected_a and expected_b are the
+/// events under equal hazards. nullopt if their variance is 0: no events, or only one group at risk.
 struct LogRankTest {
   double chi2, p;
   double expected_a, expected_b;
 };
 std::optional<LogRankTest> log_rank_test(const std::vector<Survival>& a, const std::vector<Survival>& b);
 
-/// A logistic regression by maximum likelihood (R's glm, binomial): log odds = the sum of coefficient times column. A
-/// column that is a linear combination of those before it is left out; its coefficient is NaN.
+/// Logistic regression by maximum likelihood (R's glm, binomial): log odds = sum of coefficient times column. A column
+/// that is a linear combination of earlier ones is dropped; its coefficient is NaN.
 struct LogisticFit {
   std::vector<double> coefficients, standard_errors;
 };
 
-/// `rows` hold the columns of each observation, a column of ones among them. Nothing where the likelihood has no
-/// maximum: where some combination of the columns separates the outcomes.
+/// `rows` hold the columns of each observation, including one of ones. nullopt if the likelihood has no maximum,
+/// because a combination of the columns separates the outcomes.
 std::optional<LogisticFit> logistic_regression(const std::vector<std::vector<double>>& rows,
                                                const std::vector<bool>& outcomes);
 
-/// exp(coefficient) with its 95 % interval by the normal distribution (Wald).
+/// exp(coefficient) with its 95 % Wald interval.
 struct Ratio {
   double ratio, low, high;
 };
 Ratio ratio_of(double coefficient, double standard_error);
 
-/// The quantile of some numbers, between the nearest two (R's type 7); they are not empty.
+/// A quantile, linear between the nearest two numbers (R's type 7); `numbers` must not be empty.
 double quantile(std::vector<double> numbers, double probability);
 
 double mean(const std::vector<double>& numbers);
 
-/// With n - 1; nothing for fewer than two.
+/// With n - 1 in the denominator; nullopt for fewer than two numbers.
 std::optional<double> standard_deviation(const std::vector<double>& numbers);
 
 }  // namespace orthoread

@@ -14,7 +14,7 @@ TableCell text_cell(const Json& value) { return {text_of(value), value.is_number
 
 TableCell no_cell() { return {"–", nullptr, false}; }
 
-/// A number in a format, times a factor; a dash if there is none.
+/// A number times a factor, formatted; a dash for null.
 TableCell number_cell(const Json& value, fmt::format_string<double> format, double factor = 1) {
   if (!value.is_number()) return no_cell();
   return {fmt::format(format, factor * value.get<double>()), value, false};
@@ -42,7 +42,7 @@ TableCell fraction_cell(const Json& entry) {
           entry["solved_fraction"], false};
 }
 
-/// What `warnings` of the entries say, each with what it is about.
+/// Adds the entry's warnings, each prefixed with `about`.
 void collect_warnings(Table& table, const Json& entry, const std::string& about) {
   for (const Json& warning : entry["warnings"]) table.warnings.push_back(about + ": " + warning.get<std::string>());
 }
@@ -53,7 +53,7 @@ void add_other_outcomes(Row& row, const Json& entry) {
   for (const std::string& key : kOtherOutcomes) row.push_back(text_cell(entry[key]));
 }
 
-/// A row's first columns: the settings, and who of them it is about.
+/// The first columns of a row: the settings, then the levels.
 Row first_cells(const Grouping& grouping, const Json& entry, const std::vector<std::string>& who) {
   Row row;
   for (const std::string& key : grouping.telling()) row.push_back(text_cell(entry[key]));
@@ -61,7 +61,7 @@ Row first_cells(const Grouping& grouping, const Json& entry, const std::vector<s
   return row;
 }
 
-/// Columns of settings, then of what is compared and of figures.
+/// Columns of settings, then of the compared setting and of figures.
 std::vector<std::string> all_columns(const Grouping& grouping, const std::vector<std::string>& figures) {
   std::vector<std::string> columns = grouping.telling();
   columns.insert(columns.end(), figures.begin(), figures.end());
@@ -73,8 +73,9 @@ Table outcomes_table(const Grouping& grouping, const Json& cells) {
   table.id = "cells";
   table.title = "Outcomes by cell";
   table.how =
-      "A cell is the runs of equal settings but for the seed. Solved: a final accuracy of at least 80 %; mid: 20 to "
-      "80 %; collapsed: below .5 %; flat: between those; diverged: no number. The interval is Wilson's, of the solved "
+      "A cell is the runs that differ only in the seed. Solved: a final accuracy of at least 80 %; mid: 20 to "
+      "80 %; collapsed: below .5 %; flat: between mid and collapsed; diverged: no number. The interval is Wilson's, of "
+      "the solved "
       "fraction.";
   table.columns = all_columns(grouping, {grouping.compare, "solved", "95 % interval"});
   table.columns.insert(table.columns.end(), kOtherOutcomes.begin(), kOtherOutcomes.end());
@@ -97,10 +98,10 @@ Table accuracy_table(const Grouping& grouping, const Json& cells) {
       "and q3 are quartiles. Escape step: the first evaluation of at least 80 %, its median over the runs that "
       "escaped; "
       "half escaped: the step at which the Kaplan-Meier curve reaches one half. Seconds: the median of the runs. "
-      "Operations: what the mathematics of a run needs, counted as orthoread bench step counts them.";
+      "Operations: floating-point operations that the formulas of a run need, as counted by orthoread bench step.";
   table.columns =
       all_columns(grouping, {grouping.compare, "mean accuracy", "spread", "median", "q1 to q3", "median escape step",
-                             "half escaped by", "seconds a run", "useful Tflop a run"});
+                             "half escaped by", "seconds per run", "useful Tflop per run"});
   for (const Json& cell : cells) {
     Row& row = table.rows.emplace_back(first_cells(grouping, cell, {grouping.compare}));
     for (const char* key : {"mean_accuracy", "sd_accuracy", "median_accuracy"})
@@ -184,7 +185,7 @@ Table pooled_table(const Grouping& grouping, const Json& pooled, const Json& haz
   return table;
 }
 
-/// Rows: the settings but the rate; columns: the rates.
+/// A row for each combination of settings without the rate, a column for each rate.
 Table rates_table(const Grouping& grouping, const Json& rates) {
   Table table = {
       "rates",

@@ -1,4 +1,4 @@
-// The tables of a report, for the page and for report.md.
+// The tables of a report, for index.html and report.md.
 #pragma once
 
 #include "apps/report/cells.h"
@@ -7,8 +7,8 @@ namespace orthoread {
 
 struct TableCell {
   std::string text;
-  Json sort_by;         // a number, or null: then the text
-  bool marked = false;  // the one that is selected
+  Json sort_by;         // a number; null: sort by text
+  bool marked = false;  // bold: the selected learning rate
 };
 
 struct Table {
@@ -19,10 +19,10 @@ struct Table {
   std::vector<std::string> warnings;
 };
 
-/// The tables of what analyze() found; those without rows are left out.
+/// The tables of analyze()'s figures; empty ones are left out.
 std::vector<Table> make_tables(const Grouping& grouping, const Json& comparison);
 
-/// results.csv: a row a run, with every setting.
+/// results.csv: a row per run, with every setting.
 std::string results_csv(const std::vector<Run>& runs);
 
 }  // namespace orthoread

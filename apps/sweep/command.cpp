@@ -22,7 +22,7 @@ struct SweepFlags {
   std::string shard, time_limit;
 };
 
-/// "2h30m", "45m", "90s", "1d" or seconds alone, in seconds.
+/// The seconds in "2h30m", "45m", "90s", "1d" or "90".
 double parse_duration(const std::string& text) {
   double total = 0;
   bool right = !text.empty();
@@ -46,7 +46,7 @@ double parse_duration(const std::string& text) {
   return total;
 }
 
-/// The index that a job array has given this task, and the variable that says so.
+/// The index of this task in a job array, and the variable that holds it.
 struct ArrayTask {
   std::string variable;
   int64_t index;
@@ -63,7 +63,7 @@ std::optional<ArrayTask> array_task() {
   return std::nullopt;
 }
 
-/// The runs that --index, --chunk and --shard leave, and a word on how they were chosen.
+/// The runs that --index, --chunk and --shard choose. Notes an index that comes from a job array.
 std::vector<GridRun> chosen(const std::vector<GridRun>& all, const SweepFlags& flags, SweepView& view) {
   check(flags.chunk >= 1, "--chunk: a whole number from 1 is allowed, not {}", flags.chunk);
   std::optional<int64_t> index = flags.index;
@@ -103,7 +103,7 @@ struct Listed {
   std::string folder;
 };
 
-/// Indices still to do: of chunks where they are asked for.
+/// The indices of unfinished runs, or of chunks that have some.
 std::string still_to_do(const std::vector<GridRun>& runs, const std::vector<Listed>& listed, int64_t chunk) {
   std::vector<int64_t> indices;
   for (size_t i = 0; i < runs.size(); ++i) {
@@ -210,26 +210,26 @@ int run_sweep(const SweepFlags& flags) {
 
 void add_sweep_command(Command& program) {
   auto flags = std::make_shared<SweepFlags>();
-  Command command = program.add_command("sweep", "Train all runs of a grid, several at once; goes on where it was");
+  Command command = program.add_command("sweep", "Train all runs of a grid, several at once; continues if interrupted");
   command.add("grid", flags->grid, "A JSON file: {\"name\": …, \"fixed\": {KEY: VALUE}, \"vary\": {KEY: [VALUE]}}")
       .required()
       .takes("GRID.json");
-  command.add("--out", flags->out, "The folder; the runs go to runs/ in it").required();
-  command.add("--list", flags->list, "Print index, folder and state of each run, and do nothing");
-  command.add("--status", flags->status, "Print how many are done, the time left and the indices to do");
-  command.add("--jobs", flags->jobs, "Runs at once").default_is("the CPUs by --threads");
-  command.add("--index", flags->index, "This run alone").default_is("a job array's variable, else all");
-  command.add("--chunk", flags->chunk, "Index I stands for so many runs, from I times this on");
-  command.add("--shard", flags->shard, "I/N: every Nth run, those that leave the remainder I");
-  command.add("--time-limit", flags->time_limit, "Have everything saved after so long: 2h30m, 45m, 90s");
-  command.add("--retry-failed", flags->retry_failed, "Try runs again that failed before");
+  command.add("--out", flags->out, "The sweep's folder, which holds the runs in runs/").required();
+  command.add("--list", flags->list, "Only print index, folder and state of each run");
+  command.add("--status", flags->status, "Only print the counts, the time left and the indices still to do");
+  command.add("--jobs", flags->jobs, "Runs at once").default_is("CPUs / --threads");
+  command.add("--index", flags->index, "Only this run").default_is("a job array's variable, else all");
+  command.add("--chunk", flags->chunk, "Number of runs K per index: index I stands for runs I K to I K + K - 1");
+  command.add("--shard", flags->shard, "I/N: the runs whose index has remainder I modulo N");
+  command.add("--time-limit", flags->time_limit, "Save everything and exit within this time: 2h30m, 45m, 90s");
+  command.add("--retry-failed", flags->retry_failed, "Run failed runs again");
   command.add("--fail-fast", flags->fail_fast, "Stop at the first run that fails or diverges");
-  command.add("--max-failures", flags->max_failures, "Stop once so many have failed or diverged");
+  command.add("--max-failures", flags->max_failures, "Stop after this many runs have failed or diverged");
   flags->common.add_to(command);
   command.footer(
-      "Job arrays: without --index, SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, SGE_TASK_ID or PBS_ARRAY_INDEX says "
-      "which\n"
-      "run. Exit codes: 0 all done, 75 interrupted or out of time (the same command goes on), 1 some failed or "
+      "Job arrays: without --index, SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, SGE_TASK_ID or PBS_ARRAY_INDEX\n"
+      "chooses the run.\n"
+      "Exit codes: 0 all done; 75 interrupted or out of time (the same command continues); 1 some failed or "
       "diverged.\n"
       "Example:\n  orthoread sweep reads.json --out runs/reads --jobs 2");
   command.runs([flags] { return run_sweep(*flags); });

@@ -16,11 +16,11 @@ using Values = std::vector<std::pair<std::string, Json>>;  // key and value, in 
 
 constexpr int64_t kMostRuns = 1'000'000;
 
-// Not of a grid: a sweep decides these.
+// Keys that a grid may not have: the sweep sets them.
 const std::set<std::string> kNotOfAGrid = {"out", "resume", "threads", "json", "quiet", "help"};
-constexpr size_t kLongestName = 120;  // of a folder without the hash, or of a grid
+constexpr size_t kLongestName = 120;  // of a folder's name without the hash, or of a grid's
 
-/// What each key of a grid takes.
+/// The keys of a grid and the types of their values.
 std::map<std::string, FlagKind> grid_keys() {
   Command command;
   RunFlags flags;
@@ -35,12 +35,12 @@ std::map<std::string, FlagKind> grid_keys() {
   return keys;
 }
 
-/// Whether a value of this key needs no name beside it: ns5, v80_s512, cosine.
+/// Whether a value is clear without its key: ns5, v80_s512, cosine.
 bool says_what_it_is(const std::string& key) { return key == "read" || key == "setting" || key == "schedule"; }
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-/// A text as the name of a file or a folder.
+/// The text, changed to be a file name.
 std::string file_name(std::string text) {
   std::replace_if(
       text.begin(), text.end(),
@@ -48,7 +48,7 @@ std::string file_name(std::string text) {
   return text.substr(0, kLongestName);
 }
 
-/// Reads one file of grids; remembers what its errors begin with.
+/// Reads a file of grids.
 class GridReader {
  public:
   explicit GridReader(std::string path) : path_(std::move(path)), keys_(grid_keys()) {}
@@ -97,7 +97,7 @@ class GridReader {
     for (int64_t i = 0; i < count; ++i) {
       Values varied(axes.size());
       int64_t rest = i;
-      for (size_t axis = axes.size(); axis-- > 0;) {  // the last varies fastest
+      for (size_t axis = axes.size(); axis-- > 0;) {  // the last axis varies fastest
         const auto& [key, values] = axes[axis];
         varied[axis] = {key, values[static_cast<size_t>(rest) % values.size()]};
         rest /= static_cast<int64_t>(values.size());
@@ -106,7 +106,7 @@ class GridReader {
     }
   }
 
-  /// A list of values, or of the whole numbers {"from": 11, "to": 26}.
+  /// The values of a list or of a range {"from": 11, "to": 26}.
   std::vector<Json> values_of(const std::string& key, const Json& list, const std::string& where) const {
     std::vector<Json> values;
     if (list.is_object()) {
@@ -126,7 +126,7 @@ class GridReader {
   }
 
   void check_value(const std::string& key, const Json& value, const std::string& where) const {
-    check(!kNotOfAGrid.contains(key), "{}: {} is not for a grid, the sweep decides it", where, key);
+    check(!kNotOfAGrid.contains(key), "{}: {} is not allowed in a grid: the sweep sets it", where, key);
     const auto found = keys_.find(key);
     if (found == keys_.end()) {
       std::vector<std::string> known;
@@ -175,7 +175,7 @@ class GridReader {
     runs_.push_back(std::move(run));
   }
 
-  /// What `train` makes of the flags.
+  /// Parses the flags as `train` does.
   static void resolve(GridRun& run, const std::string& where) {
     Command command;
     RunFlags flags;
@@ -192,7 +192,7 @@ class GridReader {
     run.hash = sha256(identity(run.settings).dump()).substr(0, 8);
   }
 
-  /// What varies, or else the grid's name, and the hash.
+  /// The values that vary (or else the grid's name), and the hash.
   static std::string name_of(const GridRun& run) {
     std::vector<std::string> words;
     for (const auto& [key, value] : run.varied) words.push_back(says_what_it_is(key) ? value : key + value);

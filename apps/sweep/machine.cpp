@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
-/// CPUs by "quota period" in microseconds; "max" and -1 are no limit.
+/// The CPUs of a quota and a period in microseconds; "max" and -1 mean no limit.
 double cpus_of(const std::string& quota, const std::string& period) {
   const double q = std::strtod(quota.c_str(), nullptr), p = std::strtod(period.c_str(), nullptr);
   return quota != "max" && q > 0 && p > 0 ? q / p : kNoLimit;
@@ -28,7 +28,7 @@ std::string first_word(const std::string& path) {
   return word;
 }
 
-/// The smallest limit of a control group and those above it.
+/// The smallest limit of a control group and its ancestors.
 double group_limit(const std::string& root, std::string group, bool version_2) {
   double limit = kNoLimit;
   for (;;) {

@@ -26,7 +26,7 @@ void write_plan(const std::string& sweep, const std::vector<GridRun>& runs) {
   for (const auto& [grid, list] : plans) {
     const std::string path = fmt::format("{}/{}.json", folder_of(sweep), grid),
                       plan = Json{{"grid", grid}, {"runs", list}}.dump(1) + "\n";
-    if (!holds(path, plan)) write_file_atomically(path, plan);  // every task of a job array comes by
+    if (!holds(path, plan)) write_file_atomically(path, plan);  // every task of a job array does this
   }
 }
 

@@ -1,4 +1,4 @@
-// What a sweep is to do, for who meets its folder without the grid: DIR/planned/GRID.json, one for each grid,
+// The runs of a sweep, for readers of its folder who lack the grid: one file DIR/planned/GRID.json for each grid,
 //   {"grid": …, "runs": [{"name": …, "settings": {…}}, …]}
 #pragma once
 
@@ -7,16 +7,16 @@
 namespace orthoread {
 
 struct PlannedRun {
-  std::string folder;  // where it is, or will be
+  std::string folder;  // existing or not
   Json settings;
 };
 
-/// Writes what the grids of these runs ask for; another grid of that name is replaced. Throws as write_file_atomically.
+/// Writes the plan of each grid, replacing one of the same name. Throws as write_file_atomically does.
 void write_plan(const std::string& sweep, const std::vector<GridRun>& runs);
 
-/// Is it the folder of a sweep that has a plan?
+/// Whether the folder is that of a sweep with a plan.
 bool has_plan(const std::string& sweep);
-/// What all grids of a sweep ask for, as far as their files are there. Errors: a damaged file.
+/// The planned runs of all grids of a sweep. An Error if a file is damaged.
 std::vector<PlannedRun> read_plan(const std::string& sweep);
 
 }  // namespace orthoread

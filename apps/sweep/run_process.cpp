@@ -21,7 +21,7 @@ int64_t size_of(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
 }
 
-/// The whole lines of a file from `begin` on, which moves behind them.
+/// The complete lines of a file from offset `begin`, which advances past them.
 std::string new_lines(const std::string& path, int64_t& begin) {
   std::ifstream file(path, std::ios::binary);
   file.seekg(begin);
@@ -32,10 +32,10 @@ std::string new_lines(const std::string& path, int64_t& begin) {
   return text;
 }
 
-/// In the new process: becomes `train`. Nothing but system calls, as after any fork.
+/// In the child process: executes `train`. Only system calls are safe after fork.
 [[noreturn]] void become(pid_t parent, int log, int nothing, char* const* arguments) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) ::_exit(75);  // the sweep died before that call
+  if (::getppid() != parent) ::_exit(75);  // the sweep died before prctl
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -43,7 +43,7 @@ std::string new_lines(const std::string& path, int64_t& begin) {
   ::dup2(nothing, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);
   ::execv("/proc/self/exe", arguments);
-  constexpr std::string_view message = "orthoread: cannot start a process of its own\n";
+  constexpr std::string_view message = "orthoread: cannot start the process of a run\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, message.data(), message.size());
   ::_exit(1);
 }
@@ -105,7 +105,7 @@ void RunProcess::ask_to_leave() const { ::kill(process_, SIGTERM); }
 
 const RunProcess::Reached& RunProcess::follow() {
   const std::string path = folder_ + "/metrics.jsonl";
-  // A resumed run first cuts off what is later than its checkpoint.
+  // A resumed run first removes the lines after its checkpoint.
   if (size_of(path) < metrics_read_) metrics_read_ = size_of(path);
   std::string lines = new_lines(path, metrics_read_);
   for (size_t begin = 0, end; (end = lines.find('\n', begin)) != std::string::npos; begin = end + 1) {

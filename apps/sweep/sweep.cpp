@@ -17,13 +17,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kHeldSeconds = 2;     // between two looks at a run that another process holds
-constexpr double kLeaveSeconds = 2;    // what a run may need to save and leave, beside
-constexpr double kLeaveSteps = 10;     // so many steps, as one with an evaluation takes several times one without
-constexpr double kStartSeconds = 0.3;  // of a run's process
+constexpr double kHeldSeconds = 2;     // between checks of a run that another process holds
+constexpr double kLeaveSeconds = 2;    // for a run to save and exit, plus
+constexpr double kLeaveSteps = 10;     // this many steps: a step with an evaluation takes several times as long
+constexpr double kStartSeconds = 0.3;  // to start a run's process
 constexpr int kSignals[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 
-/// Signals are taken where the sweep waits, and nowhere else.
+/// Blocks the signals, which only wait() then receives.
 class Signals {
  public:
   Signals() {
@@ -35,7 +35,7 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  /// The next signal, or 0 after some time without one.
+  /// The next signal, or 0 after a while without one.
   int wait() const {
     const timespec moment = {0, 100'000'000};
     const int signal = ::sigtimedwait(&set_, nullptr, &moment);
@@ -58,7 +58,7 @@ class Sweep {
       : folder_(folder), options_(options), view_(view) {
     std::set<std::string> seen;
     for (const GridRun& run : runs) {
-      if (!seen.insert(run.hash).second) continue;  // in two grids of one file
+      if (!seen.insert(run.hash).second) continue;  // it is in two grids of one file
       const RunState state = folder_.state_of(run);
       tasks_.push_back({&run, state, checkpoint_step(folder_.folder_of(run))});
       if (state == RunState::done) times_.add_result(run.settings, folder_.folder_of(run));
@@ -73,7 +73,7 @@ class Sweep {
         collect_ended();
         if (!leaving_ && time_is_up()) leave("the time limit is near");
         if (!leaving_) start_more();
-      } catch (const Error& error) {  // the sweep's folder takes nothing more: no run would fare better
+      } catch (const Error& error) {  // the sweep's folder cannot be written: every run would fail
         view_.warn(fmt::format("orthoread: {}", error.what()));
         broken_ = true;
         if (!leaving_) leave("nothing can be written");
@@ -88,13 +88,13 @@ class Sweep {
   }
 
  private:
-  /// A run and what is known of it.
+  /// A run and its state.
   struct Task {
     const GridRun* run;
     RunState state;
     int64_t checkpoint;  // its step
     bool tried = false;
-    int64_t killed_at = -1;  // the checkpoint that it had when something killed it
+    int64_t killed_at = -1;  // its checkpoint when it was last killed
     Clock::time_point next_look = {};
   };
   struct Active {
@@ -109,7 +109,7 @@ class Sweep {
   }
 
   double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  /// When running jobs have to be asked to leave; a short limit is used by half at least.
+  /// When running jobs must be stopped. A short time limit is used by at least half.
   double last_moment() {
     double slowest = 0;
     for (Active& active : active_) slowest = std::max(slowest, active.process->follow().step_seconds());
@@ -133,7 +133,7 @@ class Sweep {
       task.state = folder_.state_of(*task.run);
       const bool again = task.state == RunState::failed && options_.retry_failed && !task.tried;
       if (task.state == RunState::running) {
-        if (!task.tried) view_.note(fmt::format("waits   {}: another process is at work on it", task.run->name));
+        if (!task.tried) view_.note(fmt::format("waits   {}: another process works on it", task.run->name));
         task.tried = true;
         task.next_look = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * kHeldSeconds));
         ++i;
@@ -192,7 +192,7 @@ class Sweep {
         view_.note(fmt::format("{}    {}{}, {}", task.state == RunState::done ? "done" : "ends", run.name,
                                final_accuracy(folder), duration_text(reached.seconds)));
         return;
-      case RunState::running:  // another sweep was faster
+      case RunState::running:  // another sweep took it
         queue_.push_back(&task);
         return;
       default:
@@ -205,9 +205,9 @@ class Sweep {
     } else if (reason.find(kAnotherProcess) != std::string::npos) {
       queue_.push_back(&task);
     } else if (process.exit_code() == 128 + SIGKILL && task.checkpoint > task.killed_at) {
-      // Nothing of the run's own making. For want of memory, most likely: there may be more once others have ended.
+      // Probably killed for lack of memory: there may be more when other runs have ended.
       task.killed_at = task.checkpoint;
-      view_.warn(fmt::format("orthoread: {}: {} after step {}; it is tried again when the others are done", run.name,
+      view_.warn(fmt::format("orthoread: {}: {} after step {}; it will be retried when the others are done", run.name,
                              reason, reached.step));
       queue_.push_back(&task);
     } else {
@@ -235,7 +235,7 @@ class Sweep {
     view_.update(counts(), jobs, time_left(jobs));
   }
 
-  /// Below 0 where a kind of run was not measured yet.
+  /// Negative if some kind of run has not been timed.
   double time_left(const std::vector<SweepView::Job>& jobs) const {
     double seconds = 0;
     for (const SweepView::Job& job : jobs) {
@@ -257,7 +257,7 @@ class Sweep {
     view_.note(end.text());
     const bool left = end.of(RunState::pending) + end.of(RunState::running) + end.of(RunState::interrupted) > 0;
     if (left && !too_many_failed_) {
-      view_.note("the same command goes on with what is left");
+      view_.note("run the same command again to continue");
       return broken_ ? kFailed : kInterrupted;
     }
     return end.of(RunState::failed) + end.of(RunState::diverged) > 0 ? kFailed : kDone;

@@ -1,4 +1,4 @@
-// Runs a sweep: as many runs at once as it may, each as a process of its own.
+// Executes a sweep: several runs at once, each in its own process.
 #pragma once
 
 #include "apps/sweep/run_process.h"
@@ -13,16 +13,16 @@ namespace orthoread {
 struct SweepOptions {
   int jobs = 1, threads = 1;
   bool retry_failed = false;
-  int64_t max_failures = std::numeric_limits<int64_t>::max();  // with so many failed runs nothing new is started
+  int64_t max_failures = std::numeric_limits<int64_t>::max();  // after this many failures no run starts
   std::optional<double> time_limit = {};                       // seconds
 };
 
-/// Does `runs`, and returns the program's exit code: done; failed, where a run failed or diverged; interrupted, where a
-/// signal, the time limit or --max-failures left something to do. Runs that another process holds are waited for.
-/// SIGINT, SIGTERM and SIGUSR1 have all runs save and leave; a second one changes nothing.
+/// Executes `runs` and returns the exit code: done; failed, if a run failed or diverged; interrupted, if a signal, the
+/// time limit or --max-failures left runs to do. Waits for runs that another process holds. On SIGINT, SIGTERM or
+/// SIGUSR1 all runs save and exit; further signals have no effect.
 int sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const SweepOptions& options, SweepView& view);
 
-/// The seconds that the runs still need with `jobs` of them at once; nothing where no run of a kind was measured.
+/// Seconds until all runs are done, with `jobs` at once; nullopt if some kind of run has not been timed.
 std::optional<double> seconds_left(const SweepFolder& folder, const std::vector<GridRun>& runs, int jobs);
 
 }  // namespace orthoread

@@ -13,13 +13,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What does not change how long a step takes.
+// Settings that do not change the cost of a step.
 const std::set<std::string> kFreeOfCost = {"seed",  "data_seed",  "lr",          "schedule", "weight_decay", "clip",
                                            "steps", "eval_every", "val_batches", "init",     "init_sha256"};
 
-// In the order in which they are told.
-constexpr RunState kTold[] = {RunState::done,   RunState::running,  RunState::interrupted,
-                              RunState::failed, RunState::diverged, RunState::pending};
+// The order in which states are listed.
+constexpr RunState kListed[] = {RunState::done,   RunState::running,  RunState::interrupted,
+                                RunState::failed, RunState::diverged, RunState::pending};
 
 std::string cost_key(const Json& settings) {
   Json key = settings;
@@ -65,14 +65,14 @@ int64_t RunCounts::total() const {
 
 std::string RunCounts::text() const {
   std::string text;
-  for (const RunState state : kTold)
+  for (const RunState state : kListed)
     if (of(state) > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", of(state), name(state));
   return text.empty() ? "no runs" : text;
 }
 
 Json RunCounts::to_json() const {
   Json json = Json::object();
-  for (const RunState state : kTold) json[name(state)] = of(state);
+  for (const RunState state : kListed) json[name(state)] = of(state);
   return json;
 }
 

@@ -1,4 +1,4 @@
-// Where the runs of a sweep lie, and how far each has come: DIR/runs/NAME, read from the files and the locks alone.
+// The run folders of a sweep, DIR/runs/NAME. Their states are read only from files and locks.
 #pragma once
 
 #include "apps/sweep/grid.h"
@@ -11,18 +11,18 @@ namespace orthoread {
 
 class SweepFolder {
  public:
-  /// Changes nothing.
+  /// Creates nothing.
   explicit SweepFolder(std::string path) : path_(std::move(path)) {}
 
-  /// The folder of the run of that name: its own, or the one whose name ends in the same hash, which another grid has
-  /// named after what it varied.
+  /// The folder of the run of that name. If there is none, an existing folder whose name ends in the same hash: another
+  /// grid may have given the run another name.
   std::string folder_of(const std::string& name) const;
   std::string folder_of(const GridRun& run) const { return folder_of(run.name); }
   RunState state_of(const GridRun& run) const { return run_state(folder_of(run)); }
 
-  /// Makes the folder of all runs. One line if its file system cannot lock; else empty.
+  /// Creates the folder of all runs. Returns a warning if its file system cannot lock, else "".
   std::string prepare() const;
-  /// Makes the run's folder, if it is not there yet. Two sweeps that ask at once make one folder.
+  /// Creates the run's folder if it does not exist. Two sweeps that do so at the same time create one folder.
   std::string make_folder(const GridRun& run) const;
 
  private:
@@ -31,33 +31,33 @@ class SweepFolder {
   std::string path_;
 };
 
-/// How many runs are in each state.
+/// The number of runs in each state.
 class RunCounts {
  public:
   void add(RunState state) { ++counts_[state]; }
   int64_t of(RunState state) const;
   int64_t total() const;
-  /// "12 done, 2 running, 18 pending", without what is 0.
+  /// "12 done, 2 running, 18 pending": the counts that are not 0.
   std::string text() const;
-  /// {"pending": 18, …}, with what is 0.
+  /// {"pending": 18, …}, with the counts that are 0.
   Json to_json() const;
 
  private:
   std::map<RunState, int64_t> counts_;
 };
 
-/// The step of the checkpoint in a run folder; 0 if there is none that can be read.
+/// The step of the checkpoint in a run folder; 0 if no checkpoint can be read.
 int64_t checkpoint_step(const std::string& folder);
 
-/// How long a training step takes, by what a step's cost depends on: sizes, read, task and type.
+/// Seconds per training step, by the settings that a step's cost depends on.
 class StepTimes {
  public:
   void add(const Json& settings, double seconds, int64_t steps);
-  /// Adds what the result of a finished run says.
+  /// Adds the time of a finished run, from its result.json.
   void add_result(const Json& settings, const std::string& folder);
-  /// Seconds a step, or nothing where no such run was measured.
+  /// Seconds per step; nullopt if no such run has been timed.
   std::optional<double> of(const Json& settings) const;
-  /// Do the steps of two runs cost the same?
+  /// Whether a step of either run takes the same time.
   static bool same_cost(const Json& a, const Json& b);
 
  private:
@@ -68,7 +68,7 @@ class StepTimes {
   std::map<std::string, Total> totals_;
 };
 
-/// Indices as `sbatch --array` takes them, "0-3,7"; "" for none. They ascend.
+/// Ascending indices in the format of `sbatch --array`, "0-3,7"; "" if there are none.
 std::string index_ranges(const std::vector<int64_t>& indices);
 
 }  // namespace orthoread

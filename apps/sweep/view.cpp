@@ -28,7 +28,7 @@ TerminalSize terminal_size() {
   return {size.ws_col, size.ws_row};
 }
 
-/// How far a job has come, as wide as before whatever it has reached.
+/// The progress of a job in a fixed width.
 std::string figures_of(const SweepView::Job& job) {
   std::string text = fmt::format("{:>{}}/{}", job.step, std::to_string(job.steps).size(), job.steps);
   text += std::isnan(job.loss) ? std::string(12, ' ') : fmt::format("  loss {:.3f}", job.loss);
@@ -52,14 +52,14 @@ void SweepView::update(const RunCounts& counts, const std::vector<Job>& jobs, do
     label_width = std::max(label_width, jobs[i].label.size());
     figures_width = std::max(figures_width, figures_of(jobs[i]).size());
   }
-  // Where there is too little room, of the bar first, then of the label: its end tells jobs apart.
+  // If there is too little room, the bar shrinks first, then the label, whose end tells jobs apart.
   const size_t room = screen.columns - 1, taken = figures_width + std::string_view(" [] ").size(),
                left = room > taken ? room - taken : 0;
   label_width = std::min(label_width, std::max(left, kShortestLabel + kShortestBar) - kShortestBar);
   const size_t bar_width = std::clamp(left - std::min(left, label_width), kShortestBar, kLongestBar);
 
   std::string block;
-  // A line is cut at the terminal's edge, so that the block is as many lines high as it is drawn.
+  // Lines are cut at the edge of the terminal: a wrapped line would change the block's height.
   const auto add = [&](const std::string& before, const std::string& bar, const std::string& after) {
     const std::string plain = before + bar + after;
     if (!colour_ || bar.empty() || plain.size() > room)

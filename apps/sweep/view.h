@@ -1,5 +1,5 @@
-// What a person sees of a sweep: on a terminal a block of lines that is drawn over itself, else a line for each run
-// that starts or ends. All of it on stderr.
+// The progress of a sweep, on stderr: on a terminal, a block of lines that is redrawn; else a line for each run that
+// starts or ends.
 #pragma once
 
 #include "apps/sweep/sweep_folder.h"
@@ -13,17 +13,17 @@ class SweepView {
   SweepView(const SweepView&) = delete;
   SweepView& operator=(const SweepView&) = delete;
 
-  /// One running job: what varies, and how far it has come.
+  /// A running job: its varying settings and its progress.
   struct Job {
     std::string label;
     int64_t step, steps;
-    double loss, accuracy, step_seconds;  // NaN, or 0 seconds, where not known yet
+    double loss, accuracy, step_seconds;  // NaN, or 0 seconds, if not known yet
   };
-  /// Draws the block anew, at most a few times a second. `seconds_left` below 0: not known yet.
+  /// Redraws the block, at most a few times a second. `seconds_left` is negative if not known yet.
   void update(const RunCounts& counts, const std::vector<Job>& jobs, double seconds_left);
-  /// A line that stays, unless quiet.
+  /// Prints a line, unless quiet.
   void note(const std::string& line);
-  /// A line that stays, even if quiet: what went wrong.
+  /// Prints a line, even if quiet: for errors.
   void warn(const std::string& line);
   bool live() const { return live_; }
 
@@ -31,7 +31,7 @@ class SweepView {
   void clear();
 
   bool quiet_, live_, colour_;
-  int drawn_ = 0;  // lines of the block that stand above the cursor
+  int drawn_ = 0;  // lines of the block above the cursor
   double last_ = 0;
 };
 

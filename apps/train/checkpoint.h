@@ -1,4 +1,4 @@
-// Models in safetensors files, under the published names.
+// Model weights in safetensors files, under the names of the published checkpoints.
 #pragma once
 
 #include "core/parameters.h"
@@ -7,14 +7,14 @@
 
 namespace orthoread {
 
-/// Copies the file's numbers into the parameters: each must be there with its shape, and nothing else may be.
+/// Copies the file's arrays into the parameters. An Error if one is missing, has another shape, or is no parameter.
 template <Real T>
 void load_parameters(const Safetensors& file, const Parameters<T>& parameters);
 
 template <Real T>
 void add_parameters(SafetensorsWriter& writer, const Parameters<T>& parameters);
 
-/// The sizes of the model that a checkpoint holds, from its shapes, and its read, from the metadata's trained_read.
+/// The model's sizes, from the shapes in the file, and its read, from trained_read in the metadata.
 RecallModelConfig checkpoint_config(const Safetensors& file);
 
 }  // namespace orthoread

@@ -60,10 +60,11 @@ void add_eval_command(Command& program) {
   Command command = program.add_command("eval", "Measure a checkpoint's recall on a validation stream");
   command.add("--checkpoint", flags->checkpoint, "A safetensors file with the published names").required();
   command.add("--read", flags->read, "raw or ns<k>, k from 0 to 10").default_is("what the checkpoint was trained with");
-  command.add("--data-seed", flags->data_seed, "Seed of the stream; a run's own set is 10000 + its data seed");
-  command.add("--batches", flags->batches, "Batches");
+  command.add("--data-seed", flags->data_seed,
+              "Seed of the data; for a run's own validation set, 10000 + its data seed");
+  command.add("--batches", flags->batches, "Number of batches");
   command.add("--batch-size", flags->batch_size, "Sequences in a batch");
-  command.add("--stream", flags->stream, "Token by token, with a memory of constant size");
+  command.add("--stream", flags->stream, "Read one token at a time, with a state of constant size");
   flags->setting.add_to(command);
   flags->common.add_to(command);
   command.footer(

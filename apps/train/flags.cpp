@@ -3,7 +3,7 @@
 namespace orthoread {
 
 void RunFlags::add_to(Command& command) {
-  command.add("--init", init, "A checkpoint to start from instead of initial values");
+  command.add("--init", init, "Checkpoint to start from, instead of random weights");
   command.add("--keep-checkpoints", keep_checkpoints,
               "Keep the weights at every checkpoint as checkpoints/STEP.safetensors");
   setting.add_to(command);

@@ -1,11 +1,11 @@
-// The flags of `train`, and the settings that they stand for.
+// The flags of `train`, and the settings they define.
 #pragma once
 
 #include "apps/options.h"
 
 namespace orthoread {
 
-/// What decides what a run computes: all flags of `train` but where it is written and what is shown.
+/// The flags of `train` that decide what a run computes: all but those for output.
 struct RunFlags {
   SettingOptions setting;
   ModelOptions model;

@@ -1,17 +1,16 @@
-// What became of a run, by its accuracies on the validation set.
+// The outcome of a run, from its validation accuracy.
 #pragma once
 
 #include <string>
 
 namespace orthoread {
 
-/// It has left the plateau: at least 80 % are right.
+/// accuracy >= .8: the run has left the plateau.
 bool has_escaped(double accuracy);
-/// Below .5 %, under what guessing gives.
+/// accuracy < .005, below chance.
 bool has_collapsed(double accuracy);
 
-/// By the final accuracy: solved, if it has escaped, mid (at least 20 %), collapsed, flat between those, and diverged
-/// where it is no number.
+/// The outcome for a final accuracy: solved (escaped), mid (>= .2), collapsed, diverged (NaN), else flat.
 std::string outcome_of(double accuracy);
 
 }  // namespace orthoread

@@ -29,14 +29,14 @@ constexpr const char* kMetricsChecksum = "metrics_sha256";
 constexpr const char* kSeconds = "seconds";
 constexpr const char* kChanges = "arithmetic_changes";
 
-/// Half a file that a killed process left behind (see write_file_atomically).
+/// A partial file that a killed process left behind (see write_file_atomically).
 bool is_leftover(const std::string& name) {
   const auto begins = [&](const char* file) { return name.starts_with(std::string(file) + "."); };
   return name.ends_with(".tmp") &&
          (begins(kConfig) || begins(kState) || begins(kModel) || begins(kResult) || begins("failure.json"));
 }
 
-/// What may be in the folder of a run that has not begun.
+/// Whether the folder of a run that has not begun may hold this file.
 bool may_come_first(const std::string& name) {
   return name == "lock" || name == "log.txt" || name == "failure.json" || is_leftover(name);
 }
@@ -84,12 +84,12 @@ Json read_result(const std::string& folder) {
 
 RunFolder::RunFolder(const std::string& path, const Json& settings, bool resume) : path_(path), settings_(settings) {
   try {
-    made_ = make_folders(path);
+    created_ = make_folders(path);
   } catch (const Error& error) {
     throw Error(fmt::format("--out: {}", error.what()));
   }
   try {
-    refuse_strangers();
+    refuse_other_files();
     lock_.emplace(path);
     const std::array computed = {kState, kPreviousState, kMetrics, kModel, kResult};
     begun_ = exists(kConfig) && std::any_of(computed.begin(), computed.end(), [&](const char* name) {
@@ -120,8 +120,8 @@ Json RunFolder::config() const {
   return config;
 }
 
-/// What is no run is left alone, down to the lock's file.
-void RunFolder::refuse_strangers() const {
+/// An Error if the folder holds anything but a run. Creates nothing then, not even the lock file.
+void RunFolder::refuse_other_files() const {
   const int refused = ::access(path_.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
   check(refused == 0, "--out: cannot write into {}: {}", path_, std::strerror(refused));
   std::error_code error;
@@ -159,7 +159,7 @@ void RunFolder::remove_leftovers() const {
 void RunFolder::leave_as_found() const {
   if (begun_ || exists(kConfig)) return;
   if (lock_) lock_->remove_file();
-  for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) ::rmdir(folder->c_str());
+  for (auto folder = created_.rbegin(); folder != created_.rend(); ++folder) ::rmdir(folder->c_str());
 }
 
 void RunFolder::begin(const Json& environment) {
@@ -174,20 +174,20 @@ std::string RunFolder::resume(const std::function<int64_t(const Safetensors&)>& 
   std::string wrong;
   for (const char* name : {kState, kPreviousState}) {
     try {
-      take_up(name, metrics, restore);
+      resume_from(name, metrics, restore);
     } catch (const Error& error) {
       wrong += (wrong.empty() ? "" : "; ") + std::string(error.what());
       continue;
     }
     if (wrong.empty()) return "";
     rename_file(file(kPreviousState), file(kState));
-    return fmt::format("{}; goes on from the checkpoint before it, of step {}", wrong, metrics_steps_);
+    return fmt::format("{}; continues from the previous checkpoint, of step {}", wrong, metrics_steps_);
   }
-  throw Error(fmt::format("--resume: there is no checkpoint to go on from: {}", wrong));
+  throw Error(fmt::format("--resume: no checkpoint to continue from: {}", wrong));
 }
 
-void RunFolder::take_up(const std::string& name, const std::string& metrics,
-                        const std::function<int64_t(const Safetensors&)>& restore) {
+void RunFolder::resume_from(const std::string& name, const std::string& metrics,
+                            const std::function<int64_t(const Safetensors&)>& restore) {
   const Safetensors state = Safetensors::read_checked(file(name));
   const auto bytes = number_in<size_t>(state, kMetricsBytes);
   check(bytes <= metrics.size(), "{}: damaged: {} needs {} bytes of it, only {} are there", file(kMetrics), name, bytes,
@@ -196,7 +196,7 @@ void RunFolder::take_up(const std::string& name, const std::string& metrics,
   metrics_checksum_ = Sha256();
   metrics_checksum_.update(kept);
   check(metrics_checksum_.hex() == metadata(state, kMetricsChecksum),
-        "{}: damaged: the lines up to {} have another checksum", file(kMetrics), name);
+        "{}: damaged: the lines up to {} do not match their checksum", file(kMetrics), name);
   metrics_steps_ = 0;
   evaluations_.clear();
   std::istringstream lines(kept);
@@ -209,7 +209,7 @@ void RunFolder::take_up(const std::string& name, const std::string& metrics,
   metrics_.emplace(file(kMetrics), static_cast<int64_t>(bytes));
 }
 
-/// A line of a step or of an evaluation; steps have consecutive numbers from 1.
+/// A line is a step or an evaluation; steps are numbered from 1 without gaps.
 void RunFolder::count_line(const std::string& line) {
   const std::string where = fmt::format("{}, after step {}", file(kMetrics), metrics_steps_);
   Json json = parse_json(line, where);
@@ -242,7 +242,7 @@ void RunFolder::record_change(int64_t step, const std::string& what, const std::
 }
 
 void RunFolder::write_state(SafetensorsWriter state, double seconds) {
-  metrics_->flush_to_disk();  // the state counts on these lines
+  metrics_->flush_to_disk();  // the state records their checksum
   state.set_metadata(kMetricsBytes, std::to_string(metrics_->size()));
   state.set_metadata(kMetricsChecksum, metrics_checksum_.hex());
   state.set_metadata(kSeconds, fmt::format("{}", seconds));

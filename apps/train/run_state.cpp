@@ -24,7 +24,7 @@ const char* name(RunState state) {
 }
 
 RunState run_state(const std::string& folder) {
-  if (exists(folder + "/" + kResult)) {  // written last: a process that is still there is about to leave
+  if (exists(folder + "/" + kResult)) {  // written last: a process that still holds the lock is about to exit
     try {
       return recorded_outcome(read_result(folder)) == "diverged" ? RunState::diverged : RunState::done;
     } catch (const Error&) {

@@ -1,4 +1,4 @@
-// What has become of a run: read from its folder's files and its lock, nowhere else.
+// The state of a run, read only from the files and the lock in its folder.
 #pragma once
 
 #include <string>
@@ -6,20 +6,20 @@
 namespace orthoread {
 
 enum class RunState {
-  pending,      // nothing to go on from
-  running,      // somebody is at work in the folder
-  interrupted,  // a checkpoint, nobody at work
-  failed,       // there is a failure.json, or a result.json that cannot be read
+  pending,      // no checkpoint
+  running,      // a process holds the lock
+  interrupted,  // a checkpoint, and no process holds the lock
+  failed,       // a failure.json, or a result.json that cannot be read
   diverged,
   done
 };
 const char* name(RunState state);
 
-/// Disturbs nobody who is at work there. A folder that does not exist is pending.
+/// Does not disturb a process that works in the folder. A folder that does not exist is pending.
 RunState run_state(const std::string& folder);
 
-/// failure.json: with which exit code the last attempt ended, and why, in one line. A run that begins, or goes on,
-/// removes it.
+/// failure.json: the exit code of the last attempt, and the reason in one line. A run that starts or continues removes
+/// it.
 void write_failure(const std::string& folder, int exit_code, const std::string& reason);
 void remove_failure(const std::string& folder);
 

@@ -73,13 +73,13 @@ std::optional<InstructionSet> available(const std::string& text) {
   return std::nullopt;
 }
 
-/// A run that goes on does so with the instruction set it had, unless another was asked for, so that the bits stay.
-/// Where they cannot, that is said and recorded.
+/// A resumed run keeps its instruction set, unless another was asked for, so that its results stay bit-identical. Where
+/// that is impossible, says so and records it.
 void keep_arithmetic(RunFolder& folder, int64_t next_step, bool asked) {
   const std::string before = folder.computed_with("instruction_set");
   const auto set = available(before);
   if (set && !asked && *set != instruction_set()) {
-    say(fmt::format("goes on with the instruction set {}, as before, so that the bits stay", before));
+    say(fmt::format("continues with the instruction set {}, as before, to stay bit-identical", before));
     set_instruction_set(*set);
   }
   for (const auto& [what, now] : {std::pair<std::string, std::string>("instruction_set", name(instruction_set())),
@@ -127,8 +127,7 @@ int train(const TrainConfig& config, RunFolder& folder, const TrainFlags& flags)
     if (result.finite && (step == 1 || step == config.steps || step % config.eval_every == 0)) {
       evaluation = trainer.evaluate();
     }
-    if (initial) {  // now that there was memory for a step; a run that diverges early has a checkpoint to go back to,
-                    // too
+    if (initial) {  // only now, as the first step may run out of memory; before a divergence, to have a checkpoint
       folder.begin(environment());
       keep_weights(0, initial->second);
       save(initial->first);
@@ -188,11 +187,11 @@ void add_train_command(Command& program) {
   auto flags = std::make_shared<TrainFlags>();
   Command command = program.add_command("train", "Train a recall model into a run folder");
   command.add("--out", flags->out, "The run folder").required();
-  command.add("--resume", flags->resume, "Continue the run that the folder holds, or begin it");
+  command.add("--resume", flags->resume, "Continue the run in the folder, or start it");
   flags->run.add_to(command);
   flags->common.add_to(command);
   command.footer(
-      "SIGINT, SIGTERM and SIGUSR1 finish the step, save, and leave with exit code 75.\n"
+      "SIGINT, SIGTERM and SIGUSR1 finish the step, save, and exit with code 75.\n"
       "Example:\n  orthoread train --out runs/ns5_11 --setting v80_s512 --read ns5 --seed 11");
   command.runs([flags] { return run_train(*flags); });
 }

@@ -1,4 +1,4 @@
-// Everything that decides what a training run computes.
+// The settings that decide what a training run computes.
 #pragma once
 
 #include "apps/json_file.h"
@@ -8,7 +8,7 @@
 
 namespace orthoread {
 
-// More than a processor computes in years, or a memory holds: a slip of the hand.
+// Larger values are typing errors: years of computing, or more memory than machines have.
 constexpr int64_t kMostSteps = 1'000'000'000, kLargestBatch = kMostSteps, kMostBatches = 1'000'000;
 
 struct TrainConfig {
@@ -29,22 +29,22 @@ struct TrainConfig {
   std::string init = {};         // a checkpoint to start from, or empty
   std::string init_sha256 = {};  // of that file
 
-  /// The validation set is the stream with this seed.
+  /// Seed of the stream that gives the validation set.
   uint64_t validation_seed() const { return 10000 + data_seed; }
 
   /// An error that names the flag, its value and what is allowed.
   void validate() const;
 
-  /// Starts from the weights in this file; what counts is its content, now.
+  /// Starts from the weights that this file holds now: its checksum is kept.
   void set_init(const std::string& path);
-  /// The bytes of that file; an error if they have changed since.
+  /// The bytes of that file; an Error if they have changed since.
   std::string read_init() const;
 
   /// The settings that a result depends on, under the names of their flags.
   Json to_json() const;
 };
 
-/// Of these settings those that define a run, all but the name of `init`: two runs with equal ones are the same run.
+/// The settings that define a run: all but the path of `init`. Runs with equal identities are the same run.
 Json identity(Json settings);
 
 }  // namespace orthoread

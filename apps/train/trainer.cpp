@@ -8,7 +8,7 @@
 namespace orthoread {
 namespace {
 
-static_assert(kIgnored == kIgnoredTarget, "the task and the loss must agree on the target that is left out");
+static_assert(kIgnored == kIgnoredTarget, "the task and the loss must ignore the same target");
 
 // Names in a state file.
 constexpr const char* kWeights = "weights.";
@@ -28,7 +28,7 @@ bool all_finite(const Parameters<T>& parameters) {
                      [](const Parameter<T>& parameter) { return all_finite(parameter.tensor->value()); });
 }
 
-/// The logits of (B, S) tokens, one token of every sequence at a time.
+/// The logits of (B, S) tokens, computed one token at a time.
 template <Real T>
 Tensor<T> streamed_logits(const RecallModel<T>& model, const Array<int64_t>& inputs) {
   const int64_t batch = inputs.dim(0), tokens = inputs.dim(1);

@@ -1,4 +1,4 @@
-// Training, a step at a time. Knows nothing of folders, terminals or signals.
+// Training, one step at a time. Knows nothing of folders, terminals or signals.
 #pragma once
 
 #include "apps/train/train_config.h"
@@ -11,33 +11,33 @@ struct Evaluation {
   double loss = 0, accuracy = 0;
 };
 
-/// Looks at the logits of a batch: those at ignored targets mean nothing.
+/// Receives the logits of each batch. Logits at ignored targets are undefined.
 template <Real T>
 using LookAtLogits = std::function<void(const RecallBatch& batch, const Array<T>& logits)>;
 
-/// Means over the batches of the batch means over the targets that are not ignored; batches without any are left out.
-/// With `stream`, token by token with a state of constant size instead of all tokens at once.
+/// Loss and accuracy: means over the batches of each batch's mean over the targets that are not ignored. Batches
+/// without such targets are skipped. With `stream`, one token at a time, with a state of constant size.
 template <Real T>
 Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream = false,
                     const LookAtLogits<T>& look = {});
 
-/// `count` batches of a fresh stream, with evaluation targets.
+/// `count` batches of a new stream, with evaluation targets.
 std::vector<RecallBatch> validation_batches(const RecallSetting& setting, uint64_t seed, int64_t count,
                                             int64_t batch_size);
 
 template <Real T>
 class Trainer {
  public:
-  /// A model with initial values, or with those of config.init.
+  /// A model with random weights, or with those of config.init.
   explicit Trainer(const TrainConfig& config);
   Trainer(const Trainer&) = delete;  // the optimizer points into the model
   Trainer& operator=(const Trainer&) = delete;
 
   struct Step {
     double loss, grad_norm, lr;  // grad_norm before clipping
-    bool finite;                 // the loss, the gradient and the weights after the step
+    bool finite;                 // loss, gradient and new weights
   };
-  /// One step on the next batch. Without a finite loss and gradient the weights stay as they were.
+  /// One step on the next batch. If the loss or the gradient is not finite, the weights do not change.
   Step step();
 
   Evaluation evaluate() const { return orthoread::evaluate(model_, validation_); }
@@ -46,9 +46,9 @@ class Trainer {
 
   /// The weights, under the published names, with the settings as metadata.
   SafetensorsWriter model_file();
-  /// Everything that a later process needs to go on bit for bit: weights, optimizer, the stream of batches.
+  /// All that is needed to continue bit for bit: weights, optimizer, stream of batches.
   SafetensorsWriter state_file();
-  /// Goes on from there. Everything is checked before anything changes: shapes, that the numbers are finite, the steps.
+  /// Continues from a state file. Before anything changes, checks shapes, finiteness and the number of steps.
   void restore(const Safetensors& file);
 
  private:
