@@ -24,7 +24,7 @@ void Sha256::update(std::string_view bytes) {
 }
 
 std::string Sha256::hex() const {
-  const std::unique_ptr<EVP_MD_CTX, Free> copy(EVP_MD_CTX_new());  // the end of a digest ends its context
+  const std::unique_ptr<EVP_MD_CTX, Free> copy(EVP_MD_CTX_new());  // finalizing destroys a context
   std::array<unsigned char, 32> digest{};
   require(copy != nullptr && EVP_MD_CTX_copy_ex(copy.get(), context_.get()) == 1 &&
           EVP_DigestFinal_ex(copy.get(), digest.data(), nullptr) == 1);

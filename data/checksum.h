@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4): whether bytes are those that were written.
+// SHA-256 (FIPS 180-4), to detect damaged files.
 #pragma once
 
 #include <memory>
@@ -9,13 +9,13 @@ struct evp_md_ctx_st;  // OpenSSL's
 
 namespace orthoread {
 
-/// Of bytes as they come. It can be asked at any time, and goes on.
+/// The checksum of bytes that arrive in parts. hex() may be called at any time, and update() afterwards.
 class Sha256 {
  public:
   Sha256();
-  /// The next bytes.
+  /// Adds the next bytes.
   void update(std::string_view bytes);
-  /// Of all bytes so far, as 64 hex digits.
+  /// The checksum of all bytes so far, as 64 hex digits.
   std::string hex() const;
 
  private:
@@ -25,7 +25,7 @@ class Sha256 {
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
-/// Of these bytes, as 64 hex digits.
+/// The checksum of these bytes, as 64 hex digits.
 std::string sha256(std::string_view bytes);
 
 }  // namespace orthoread

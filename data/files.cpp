@@ -19,7 +19,7 @@ void require(bool ok) {
   if (!ok) throw std::system_error(errno, std::generic_category());
 }
 
-/// The call's result; the call is made again when a signal interrupts it.
+/// The result of a system call, which is repeated if a signal interrupts it.
 template <class Call>
 size_t retried(Call call) {
   for (;;) {
@@ -45,7 +45,7 @@ int open_file(const std::string& path, int flags) {
   return static_cast<int>(retried([&] { return open(path.c_str(), flags | O_CLOEXEC, 0666); }));
 }
 
-/// An open file, closed on the way out. The calls throw std::system_error with errno.
+/// An open file, closed by the destructor. Its functions throw std::system_error with errno.
 class File {
  public:
   File(const std::string& path, int flags) : number_(open_file(path, flags)) {}
@@ -60,7 +60,7 @@ class File {
     require(fstat(number_, &status) == 0);
     return status;
   }
-  /// How many bytes came; 0 at the end of the file.
+  /// The number of bytes read; 0 at the end of the file.
   size_t read_some(char* bytes, size_t most) {
     return retried([&] { return read(number_, bytes, most); });
   }
@@ -68,7 +68,7 @@ class File {
   void flush_to_disk() {
     retried([&] { return fsync(number_); });
   }
-  /// Mode and, as far as this process may, owner of another file.
+  /// Copies mode and, where permitted, owner of another file.
   void take_after(const struct stat& other) {
     constexpr mode_t kRights = 07777;
     if (fchown(number_, other.st_uid, other.st_gid) != 0) require(errno == EPERM || errno == EINVAL);
@@ -96,19 +96,18 @@ std::string folder_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-/// The file that symbolic links lead to, whether it is there or not.
+/// The target of symbolic links, whether or not it exists.
 std::string behind_links(std::string path) {
   constexpr int kMostLinks = 40;
   std::error_code none;
   for (int links = 0; fs::is_symlink(fs::symlink_status(path, none)); ++links) {
     if (links == kMostLinks) throw std::system_error(ELOOP, std::generic_category());
-    path = fs::path(folder_of(path)) / fs::read_symlink(path);  // which an absolute link replaces
+    path = fs::path(folder_of(path)) / fs::read_symlink(path);  // an absolute link replaces all of it
   }
   return path;
 }
 
-/// Gives the file a second name, which may have been another file's, so that there is always a file of either name.
-/// Where there are no second names it is moved.
+/// Gives the file a second name, atomically replacing a file of that name. Without hard links, moves it.
 void keep_as(const std::string& path, const std::string& second) {
   const std::string temporary = temporary_name(path);
   if (link(path.c_str(), temporary.c_str()) != 0) {
@@ -118,7 +117,7 @@ void keep_as(const std::string& path, const std::string& second) {
   }
   const bool renamed = rename(temporary.c_str(), second.c_str()) == 0;
   const int reason = errno;
-  unlink(temporary.c_str());  // still there if both names were the same file's already
+  unlink(temporary.c_str());  // remains if both names already denote the same file
   errno = reason;
   require(renamed);
 }
@@ -155,7 +154,7 @@ void make_folder(const std::string& path, std::vector<std::string>& made) {
     return;
   }
   const int reason = errno;
-  if (reason == EEXIST && fs::is_directory(path, none)) return;  // somebody else was faster
+  if (reason == EEXIST && fs::is_directory(path, none)) return;  // another process created it
   check(reason != EEXIST, "cannot make the folder {}: there is a file of that name", path);
   throw Error(fmt::format("cannot make the folder {}: {}", path, std::generic_category().message(reason)));
 }
@@ -164,10 +163,10 @@ void make_folder(const std::string& path, std::vector<std::string>& made) {
 
 std::string read_file(const std::string& path) {
   try {
-    File file(path, O_RDONLY | O_NONBLOCK);  // O_NONBLOCK: do not wait for the other end of a pipe
+    File file(path, O_RDONLY | O_NONBLOCK);  // O_NONBLOCK: never wait for a pipe
     const auto status = file.status();
     check_regular("read", path, status.st_mode);
-    std::string bytes(static_cast<size_t>(status.st_size) + 1, '\0');  // 1 more, so that the end is met in one go
+    std::string bytes(static_cast<size_t>(status.st_size) + 1, '\0');  // 1 more, to see the end in the same pass
     size_t size = 0;
     while (const size_t n = file.read_some(bytes.data() + size, bytes.size() - size)) {
       size += n;

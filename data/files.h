@@ -1,4 +1,4 @@
-// Whole files: read at once, and written so that nobody ever meets half of one.
+// Reads whole files, and writes them atomically: no reader ever sees a partial file.
 #pragma once
 
 #include "core/check.h"
@@ -10,7 +10,7 @@
 
 namespace orthoread {
 
-/// The storage gave up while it was written to: full, over a limit, broken. No fault of what the caller asked for.
+/// A write failed because of the storage (full, over a limit, broken), not because of the caller's request.
 struct StorageError : Error {
   using Error::Error;
 };
@@ -18,35 +18,35 @@ struct StorageError : Error {
 /// The bytes of a regular file. Throws Error "cannot read PATH: reason".
 std::string read_file(const std::string& path);
 
-/// Makes `bytes` the content of the file, all or nothing: they go to a new file in the same folder (PATH.123.tmp or
-/// another number), to the disk, and then over the old file by rename, so that a crash or a full disk leaves the old
-/// file as it was. The new file has the old one's mode and, where that is allowed, owner; a symbolic link stays, and
-/// what it leads to is written. The old file stays under the name `previous` in the same folder, if one is given. On
-/// failure the new file is removed; throws Error (or StorageError) "cannot write PATH: reason". A file-size limit is
-/// such a failure if the program ignores SIGXFSZ.
+/// Replaces the file's content with `bytes`, all or nothing. They go to a new file in the same folder (PATH.123.tmp or
+/// another number), which is flushed to disk and renamed to the old file. So after a crash, or on a full disk, the old
+/// file is as before. The new file keeps the mode and, where permitted, the owner. Symbolic links are followed. If
+/// `previous` is given, the old file is kept under that name in the same folder. On failure the new file is removed and
+/// an Error (or StorageError) "cannot write PATH: reason" is thrown. Exceeding a file-size limit is such a failure if
+/// the program ignores SIGXFSZ.
 void write_file_atomically(const std::string& path, std::string_view bytes, const std::string& previous = "");
 
-/// rename, and the folder to the disk. Throws as write_file_atomically does.
+/// Renames the file and flushes the folder to disk. Throws as write_file_atomically does.
 void rename_file(const std::string& from, const std::string& to);
 
-/// Makes the folder and what is missing above it, and sees to it that the new entries are on the disk. Returns the
-/// folders it made, outermost first. Throws Error "cannot make the folder PATH: reason".
+/// Creates the folder and its missing parents, and flushes the new entries to disk. Returns the folders it created,
+/// outermost first. Throws Error "cannot make the folder PATH: reason".
 std::vector<std::string> make_folders(const std::string& path);
 
-/// A file that grows at its end, such as a log. Throws as write_file_atomically does.
+/// A file to append to, such as a log. Throws as write_file_atomically does.
 class AppendFile {
  public:
-  /// Opens the file, or makes it, and cuts off what stands after the first `keep` bytes; an error if it has fewer.
+  /// Opens or creates the file and truncates it to its first `keep` bytes. An Error if it has fewer.
   AppendFile(std::string path, int64_t keep);
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
   ~AppendFile();
 
-  /// Writes behind the end.
+  /// Appends the bytes.
   void append(std::string_view bytes);
-  /// Returns when all that was written is on the disk.
+  /// Returns when everything written is on disk.
   void flush_to_disk();
-  /// Bytes of the file so far.
+  /// The size of the file in bytes.
   int64_t size() const { return size_; }
 
  private:

@@ -1,31 +1,30 @@
-// Who is at work in a folder.
+// A lock on a folder: only one process works in it.
 #pragma once
 
 #include <string>
 
 namespace orthoread {
 
-/// What the message of a folder that is taken contains.
+/// Part of the error message for a locked folder.
 inline constexpr const char* kAnotherProcess = "another process is at work";
 
-/// An exclusive lock: flock on the file `lock` in the folder, which ends with the process at the latest. It is a file,
-/// not the folder, because an exclusive lock on NFS needs a descriptor that is open for writing.
+/// An exclusive lock: flock on the file `lock` in the folder, released at the latest when the process ends. It locks a
+/// file, not the folder, because NFS needs a descriptor open for writing.
 class FolderLock {
  public:
   /// Whether to wait for a lock that another process holds.
   enum class Wait { no, yes };
 
-  /// Makes the file if it is missing. An Error if another process holds the lock (unless it is to be waited for), if
-  /// the folder cannot be written into, or if locking fails. A file system that cannot lock at all is no error: see
-  /// warning().
+  /// Creates the file if it is missing. An Error if another process holds the lock (unless `wait` is yes), if the
+  /// folder is not writable, or if locking fails. A file system without locks is no Error: see warning().
   explicit FolderLock(const std::string& folder, Wait wait = Wait::no);
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
   ~FolderLock();
 
-  /// One line if the file system cannot lock, so that nothing keeps a second process out; else empty.
+  /// A warning if the file system has no locks, so that a second process is not kept out; else empty.
   const std::string& warning() const { return warning_; }
-  /// Removes the file, of a folder that is to be as it was before. The lock ends with this object only.
+  /// Removes the file, to leave the folder as it was. The lock is held as long as this object lives.
   void remove_file() const;
 
  private:
@@ -36,8 +35,8 @@ class FolderLock {
   int number_ = -1;
 };
 
-/// Whether somebody holds the folder's lock. Nobody is kept out by the question. A lock that may not be asked for
-/// counts as free.
+/// Whether a process holds the folder's lock. Asking keeps no process out. A lock file that cannot be opened counts as
+/// free.
 bool is_locked(const std::string& folder);
 
 }  // namespace orthoread

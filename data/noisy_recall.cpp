@@ -7,9 +7,9 @@
 namespace orthoread {
 namespace {
 
-constexpr int64_t kLargest = 1 << 20;  // of sizes: far beyond any use, and sums of them cannot overflow
+constexpr int64_t kLargest = 1 << 20;  // of sizes: far beyond any use, and their sums cannot overflow
 
-/// Takes `letter` and a whole number off the front of `text`; nothing if it does not begin so.
+/// Removes `letter` and a whole number from the start of `text`; nullopt if it does not start so.
 std::optional<int64_t> take_number(char letter, std::string_view& text) {
   int64_t number = 0;
   if (!text.starts_with(letter)) return {};
@@ -71,7 +71,7 @@ RecallBatch NoisyRecall::next_batch(int64_t instances, Split split) {
 
 int64_t NoisyRecall::draw_noise() { return setting_.pair_vocab_size() + random_.choice(setting_.noise_vocab_size); }
 
-/// Adds the pair of a key; its value is asked for if `ask` is true and the key was seen before.
+/// Adds a key and its value, with a query for the value if `ask` is true and the key was seen before.
 void NoisyRecall::add_key(int64_t key, bool ask) {
   int64_t& value = value_of_[static_cast<size_t>(key)];
   const bool known = value != kIgnoredTarget;
@@ -104,7 +104,8 @@ void NoisyRecall::draw_instance() {
     tokens_.push_back(setting_.vocab_size - 1);
     answers_.push_back(kIgnoredTarget);
   }
-  // not_noise may be the last pair, and then all before it noise; MAD-lab fails there, here the last key is a new one.
+  // not_noise may be the last pair, and then all earlier pairs may be noise. MAD-lab fails in that case; here the last
+  // key is a new one.
   add_key(seen_.empty() ? random_.choice(setting_.keys()) : random_.choice(seen_), true);
 }
 

@@ -20,7 +20,7 @@ std::array<uint64_t, 4> seed_words(uint64_t seed) {
     const uint32_t result = 0xca01f9dd * x - 0x4973f715 * y;
     return result ^ (result >> 16);
   };
-  for (uint32_t& word : pool) {  // the seed's words, low one first, then zeros
+  for (uint32_t& word : pool) {  // the words of the seed, low one first, then zeros
     word = hash(static_cast<uint32_t>(seed));
     seed >>= 32;
   }
@@ -47,8 +47,8 @@ std::array<uint64_t, 4> seed_words(uint64_t seed) {
 
 uint128 join(uint64_t high, uint64_t low) { return uint128{high} << 64 | low; }
 
-/// Uniform on 0 … n - 1 from random words, without a division for most draws (Lemire): word n / 2^bits is uniform once
-/// the 2^bits mod n smallest remainders are refused. n <= 2^bits.
+/// Uniform on 0 … n - 1, without a division for most draws (Lemire): word n / 2^bits is uniform if draws with one of
+/// the 2^bits mod n smallest remainders are rejected. n <= 2^bits.
 template <class Word, class Wide, class Draw>
 Word bounded(Wide n, Draw draw) {
   constexpr int kBits = 8 * sizeof(Word);

@@ -19,9 +19,9 @@ static_assert(std::endian::native == std::endian::little, "safetensors are littl
 
 using Json = nlohmann::json;
 
-constexpr size_t kLengthSize = 8;  // bytes that hold the header's length
+constexpr size_t kLengthSize = 8;  // bytes of the header's length
 
-/// Bytes of a number, for the types of the format that are whole bytes.
+/// Bytes per number, for the types of the format that are whole bytes.
 const std::map<std::string, size_t> kNumberSizes = {
     {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},
     {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4},     {"I64", 8},     {"U64", 8}, {"F64", 8},
@@ -35,25 +35,25 @@ constexpr const char* kDtype = std::is_same_v<T, float>    ? "F32"
 constexpr const char* kChecksum = "sha256";  // in the metadata
 constexpr size_t kChecksumDigits = 64;
 
-/// Where the checksum's digits stand in a file that has this one. A quotation mark inside a text would be escaped, so
-/// that the key is met nowhere else.
+/// The position of the checksum's digits in a file with this checksum. Quotation marks inside strings are escaped, so
+/// the key cannot occur elsewhere.
 size_t checksum_place(std::string_view bytes, const std::string& checksum) {
   const std::string key = fmt::format("\"{}\":\"", kChecksum);
   const size_t at = bytes.find(key + checksum + "\"");
   return at == bytes.npos ? at : at + key.size();
 }
 
-/// For a message: on one line, in ASCII, and short.
+/// JSON for a message: one line, ASCII, short.
 std::string shown(const Json& json) {
   constexpr size_t kMost = 100;
   std::string text = json.dump(-1, ' ', true, Json::error_handler_t::replace);
   return text.size() <= kMost ? text : text.substr(0, kMost) + "…";
 }
 
-/// The header as JSON. Keys that occur twice are refused here: afterwards only the last of them would be left.
+/// Parses the header. Refuses repeated keys, which JSON parsing would silently drop.
 Json parse_header(const std::string& path, std::string_view text) {
   constexpr int kDeepest = 3;               // a number in a shape
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::set<std::string>> keys;  // of the enclosing objects
   const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
     check(depth <= kDeepest, "{}: the header nests deeper than a tensor's shape", path);
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
@@ -63,7 +63,7 @@ Json parse_header(const std::string& path, std::string_view text) {
     }
     return true;
   };
-  // The parser takes a zero byte for the end of the text and skips a byte order mark.
+  // The parser stops at a zero byte, and skips a byte order mark.
   check(text.starts_with('{') && text.find('\0') == text.npos, "{}: the header must be a JSON object", path);
   try {
     return Json::parse(text.begin(), text.end(), watch);
@@ -84,7 +84,7 @@ std::map<std::string, std::string> parse_metadata(const std::string& path, const
   return metadata;
 }
 
-/// A field that must be a list of integers from 0 to 2^63 - 1; nothing if it is not.
+/// A field that must be a list of integers from 0 to 2^63 - 1; nullopt if it is not.
 std::optional<std::vector<int64_t>> sizes(const Json& entry, const char* field) {
   const auto found = entry.find(field);
   if (found == entry.end() || !found->is_array()) return {};
@@ -96,7 +96,7 @@ std::optional<std::vector<int64_t>> sizes(const Json& entry, const char* field) 
   return numbers;
 }
 
-/// How many bytes a tensor needs; nothing if they cannot be counted.
+/// The size of a tensor in bytes; nullopt if it overflows.
 std::optional<int64_t> bytes_needed(const Shape& shape, size_t number_size) {
   auto bytes = static_cast<int64_t>(number_size);
   for (const int64_t size : shape) {
@@ -200,7 +200,7 @@ Array<T> Safetensors::convert(const std::string& name, const Entry& entry) const
   const char* from = bytes_.data() + entry.begin;
   for (int64_t i = 0; i < array.size(); ++i, from += sizeof(Stored)) {
     Stored number;
-    std::memcpy(&number, from, sizeof(Stored));  // the data need not be aligned
+    std::memcpy(&number, from, sizeof(Stored));  // the data may be unaligned
     to[i] = static_cast<T>(number);
   }
   return array;

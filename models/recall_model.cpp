@@ -12,7 +12,7 @@
 namespace orthoread {
 namespace {
 
-/// Leaves filled number by number in row-major order, drawn in double: float and double models start alike.
+/// A leaf, filled in row-major order with numbers drawn in double, so that float and double models start alike.
 template <Real T, class Draw>
 Tensor<T> filled(Shape shape, Draw draw) {
   auto values = Array<T>::uninitialized(std::move(shape));
@@ -37,7 +37,7 @@ Tensor<T> uniform(Shape shape, double bound, RandomStream& random) {
   return filled<T>(std::move(shape), [&](int64_t) { return bound * (2 * random.uniform() - 1); });
 }
 
-/// The weights of norms are stored as their distance from 1.
+/// The weights of norms are stored as their difference from 1.
 template <Real T>
 Tensor<T> one_plus(const Tensor<T>& weight) {
   return shift(weight, T(1));
@@ -73,7 +73,7 @@ RecallModel<T>::RecallModel(const RecallModelConfig& config, RandomStream random
     : config_((config.validate(), config)),
       embedding_(normal<T>({config.vocab_size, config.dim}, 1, random)),
       norm_(constant<T>({config.dim}, 0)),
-      // std sqrt(2 / (5 D)) ("small init") for what goes in, 2 / (blocks sqrt(D)) for what comes out; there is one
+      // std sqrt(2 / (5 D)) ("small init") for input projections, 2 / (blocks sqrt(D)) for output projections, with one
       // block.
       proj_up_(normal<T>({2 * config.inner(), config.dim}, std::sqrt(0.4 / static_cast<double>(config.dim)), random)),
       conv_weight_(uniform<T>({config.inner(), 1, config.conv_kernel},
@@ -86,7 +86,7 @@ RecallModel<T>::RecallModel(const RecallModelConfig& config, RandomStream random
       igate_weight_(constant<T>({config.heads, 3 * config.inner()}, 0)),
       igate_bias_(normal<T>({config.heads}, 0.1, random)),
       fgate_weight_(constant<T>({config.heads, 3 * config.inner()}, 0)),
-      fgate_bias_(filled<T>({config.heads},  // evenly from 3 to 6: forget gates from .953 to .998
+      fgate_bias_(filled<T>({config.heads},  // evenly spaced from 3 to 6: forget gates from .953 to .998
                             [&](int64_t i) {
                               const auto last = static_cast<double>(std::max<int64_t>(1, config.heads - 1));
                               return 3 + 3 * static_cast<double>(i) / last;
@@ -144,8 +144,8 @@ std::vector<Tensor<T>> RecallModel<T>::project_up(const Tensor<T>& x) const {
 template <Real T>
 MemoryInputs<T> RecallModel<T>::memory_inputs(const Tensor<T>& c, const Tensor<T>& a) const {
   const int64_t inner = config_.inner(), heads = config_.heads;
-  // Query and key come from c, the value from a, and both gates from [q k v]: with that map and those of the blocks
-  // multiplied, they come from c and a. Weights are multiplied rather than activations: there are far fewer of them.
+  // q = W_q c, k = W_k c, v = W_v a, gates = W_g [q k v] = (W_gq W_q + W_gk W_k) c + W_gv W_v a. Multiplying the
+  // weights costs less than multiplying the activations.
   const std::vector<Tensor<T>> gates_of = split(concat<T>({igate_weight_, fgate_weight_}, 0), 1, {inner, inner, inner});
   const auto through = [](const Tensor<T>& gates, const Tensor<T>& blocks) {
     return blockwise_linear(gates, permute(blocks, {0, 2, 1}));

@@ -7,55 +7,55 @@
 
 namespace orthoread {
 
-/// The sizes of a recall model; the defaults are the article's.
+/// The hyperparameters of a recall model; the defaults are the article's.
 struct RecallModelConfig {
   int64_t vocab_size = 80;              // V
   int64_t dim = 94;                     // D
   int64_t heads = 4;                    // H
   double proj_factor = 2;               // I / D, before I is rounded up to a multiple of 64
-  int64_t qkv_block = 4;                // width of a block of the query, key and value projections
-  int64_t conv_kernel = 4;              // tokens that the causal convolution sees
-  MemoryRead read = MemoryRead::ns(5);  // how the memory is read
-  bool composed_memory = false;         // the memory composed of ops instead of the fused one: slow, for comparison
+  int64_t qkv_block = 4;                // b, block size of the query, key and value projections
+  int64_t conv_kernel = 4;              // K, kernel size of the causal convolution
+  MemoryRead read = MemoryRead::ns(5);  // the read of the memory
+  bool composed_memory = false;         // composed of single ops instead of fused: slow, for comparison
 
   /// I, the width inside the block.
   int64_t inner() const;
-  /// An error that names the setting unless all sizes fit together.
+  /// An Error that names the setting, unless all sizes are compatible.
   void validate() const;
 };
 
-/// What a batch of sequences leaves behind for its next tokens; empty before the first. Its size does not grow.
+/// The state of a batch of sequences between calls of step(); empty before the first tokens. Its size is constant.
 template <Real T>
 struct RecallState {
   MlstmState<T> memory;  // C, n and m of each head
-  Array<T> window;       // (B, K - 1, I), what the convolution still sees
+  Array<T> window;       // (B, K - 1, I), the last inputs of the convolution
 };
 
-/// Parameters carry the names and shapes of the published checkpoints (xlstm's layer; V vocabulary, D, I, H as above).
+/// Parameters have the names and shapes of the published checkpoints (xlstm's layer), with V, D, I, H, K, b as above.
 template <Real T>
 class RecallModel {
  public:
-  /// Initial values as published: see the definition.
+  /// Initial weights as published: see the definition.
   RecallModel(const RecallModelConfig& config, RandomStream random);
 
-  /// tokens (B, S) -> logits (B, S, V). With a mask, only the logits of the tokens that it names mean anything, and the
-  /// memory is read for those alone.
+  /// tokens (B, S) -> logits (B, S, V). With a mask, the memory is read only at the tokens it selects, and the other
+  /// logits are undefined.
   Tensor<T> forward(const Array<int64_t>& tokens, const ReadMask& mask = {}) const;
 
-  /// The next tokens (B, S) of sequences whose past is in `state`, which moves on -> logits (B, S, V): the numbers that
-  /// forward gives for the whole sequences, up to rounding. One token at a time, S = 1, is recurrent inference. Records
-  /// no history; needs the fused memory.
+  /// Reads the next tokens (B, S) of sequences whose past is in `state`, and updates it -> logits (B, S, V), equal to
+  /// those of forward on the whole sequences up to rounding. S = 1 is recurrent inference. Records no graph. Needs the
+  /// fused memory.
   Array<T> step(const Array<int64_t>& tokens, RecallState<T>& state) const;
 
-  /// x plus what the block makes of it: (B, S, D) -> (B, S, D).
+  /// x plus the block's output: (B, S, D) -> (B, S, D).
   Tensor<T> block(const Tensor<T>& x, const ReadMask& mask = {}, RecallState<T>* state = nullptr) const;
 
-  /// What the memory is given for tokens (B, S), to look into it from outside.
+  /// The inputs of the memory for tokens (B, S), for inspection.
   MemoryInputs<T> memory_inputs(const Array<int64_t>& tokens) const;
 
   /// All parameters under their published names; they point into this model.
   Parameters<T> parameters();
-  /// What it was made with.
+  /// The configuration it was made with.
   const RecallModelConfig& config() const { return config_; }
 
  private:
@@ -63,9 +63,9 @@ class RecallModel {
   Tensor<T> logits(const Array<int64_t>& tokens, const ReadMask& mask, RecallState<T>* state) const;
   /// (B, S) -> (B, S, D).
   Tensor<T> embed(const Array<int64_t>& tokens) const;
-  /// The block's two halves (B, S, I) of x (B, S, D), a for the memory and z that gates it.
+  /// The two halves (B, S, I) of the up-projection of x (B, S, D): a for the memory, and z, the gate.
   std::vector<Tensor<T>> project_up(const Tensor<T>& x) const;
-  /// From a and c, its convolution.
+  /// From a and its convolution c.
   MemoryInputs<T> memory_inputs(const Tensor<T>& c, const Tensor<T>& a) const;
   /// silu of the causal convolution: (B, S, I) -> (B, S, I).
   Tensor<T> convolution(const Tensor<T>& a, RecallState<T>* state) const;

@@ -15,7 +15,7 @@ double clip_grad_norm(const Parameters<T>& parameters, double max_norm) {
   for (const auto& [name, tensor] : parameters) {
     Array<T> grad = tensor->grad();
     if (!grad.defined()) continue;
-    tensor->set_grad({});  // so that `grad` is alone on its buffer and edit() copies nothing
+    tensor->set_grad({});  // so that `grad` is the only owner, and edit() copies nothing
     T* to = grad.edit();
     for (int64_t i = 0; i < grad.size(); ++i) to[i] *= number<T>(factor);
     tensor->set_grad(std::move(grad));

@@ -1,4 +1,4 @@
-// Learning rates over a run.
+// Learning rate schedules.
 #pragma once
 
 #include <cstdint>
@@ -7,16 +7,16 @@
 
 namespace orthoread {
 
-/// How the learning rate goes from the first step to the last.
+/// How the learning rate changes during training.
 enum class Schedule { cosine, constant };
 
-/// "cosine" or "constant"; an error for any other text.
+/// "cosine" or "constant"; an Error for any other text.
 Schedule parse_schedule(std::string_view text);
 /// The text that parse_schedule takes.
 std::string name(Schedule schedule);
 
-/// The learning rate of a step, counted from 0, of `steps`. cosine: base (1 + cos(pi step / steps)) / 2, from base to
-/// 0, which is PyTorch's CosineAnnealingLR in closed form, stepped after the optimizer.
+/// The learning rate of step `step`, from 0, of `steps`. cosine: base (1 + cos(pi step / steps)) / 2, from base to 0.
+/// This is PyTorch's CosineAnnealingLR in closed form, stepped after the optimizer.
 double learning_rate(Schedule schedule, double base, int64_t step, int64_t steps);
 
 }  // namespace orthoread

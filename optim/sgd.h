@@ -1,24 +1,24 @@
-// Stochastic gradient descent: for models of your own, and the simplest optimizer to read. `train` has AdamW.
+// Stochastic gradient descent, for your own models, and the simplest optimizer to read. `train` uses AdamW.
 #pragma once
 
 #include "core/parameters.h"
 
 namespace orthoread {
 
-/// What SGD's formula has besides the learning rate; the defaults are PyTorch's.
+/// The hyperparameters besides the learning rate; the defaults are PyTorch's.
 struct SgdSettings {
-  double momentum = 0;      // 0: none is kept
+  double momentum = 0;      // 0: no momentum
   double weight_decay = 0;  // added to the gradient: an L2 penalty, not AdamW's decoupled decay
 };
 
-/// PyTorch's SGD: g <- grad + weight_decay p; with momentum b <- momentum b + g (the first time b <- g) and g <- b;
-/// p <- p - lr g. A parameter without a gradient is left as it is.
+/// PyTorch's SGD: g <- grad + weight_decay p; with momentum, b <- momentum b + g (first b <- g) and g <- b; p <- p - lr
+/// g. A parameter without a gradient does not change.
 template <Real T>
 class Sgd {
  public:
   /// For these parameters, which must outlive it.
   Sgd(Parameters<T> parameters, SgdSettings settings);
-  /// One step with the gradients that the parameters have, at the learning rate lr.
+  /// One step with the parameters' current gradients, at the learning rate lr.
   void step(double lr);
 
  private:
