@@ -39,10 +39,10 @@ Tensor<T> log_softmax(const Tensor<T>& x) {
   T* to = y.edit();
   const int64_t n = x.dim(-1);
   for_each_chunk(y.size(), n, [&](int64_t begin, int64_t end) {
-    auto norms = Array<T>::uninitialized({end - begin, 2});
+    auto normalizers = Array<T>::uninitialized({end - begin, 2});
     const T* from = x.value().data() + begin * n;
-    row_kernels<T>().softmax_norms(end - begin, n, from, norms.edit());
-    row_kernels<T>().log_softmax(end - begin, n, from, norms.data(), to + begin * n);
+    row_kernels<T>().softmax_normalizers(end - begin, n, from, normalizers.edit());
+    row_kernels<T>().log_softmax(end - begin, n, from, normalizers.data(), to + begin * n);
   });
   return record<T>("log_softmax", y, {x}, [y](const Array<T>& dy, const Want&) -> Grads<T> {
     // dx_i = dy_i - softmax_i sum_j dy_j
@@ -65,23 +65,25 @@ template <Real T>
 Tensor<T> cross_entropy(const Tensor<T>& logits, const Array<int64_t>& targets) {
   check_targets("cross_entropy", logits.value(), targets);
   const int64_t vocab = logits.dim(-1), rows = targets.size();
-  // The norms are kept for backward, which makes the softmax from the logits again, not its logarithm.
-  auto norms = Array<T>::uninitialized({rows, 2});
+  // Backward recomputes the softmax from the logits and these normalizers.
+  auto normalizers = Array<T>::uninitialized({rows, 2});
   Array<T> losses({rows});
-  T *norms_to = norms.edit(), *loss = losses.edit();
+  T *normalizers_to = normalizers.edit(), *loss = losses.edit();
   for_each_chunk(rows * vocab, vocab, [&](int64_t begin, int64_t end) {
-    row_kernels<T>().softmax_norms(end - begin, vocab, logits.value().data() + begin * vocab, norms_to + 2 * begin);
+    row_kernels<T>().softmax_normalizers(end - begin, vocab, logits.value().data() + begin * vocab,
+                                         normalizers_to + 2 * begin);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t target = targets.data()[row];
       if (target == kIgnored) continue;
-      loss[row] = -(logits.value().data()[row * vocab + target] - norms_to[2 * row] - norms_to[2 * row + 1]);
+      loss[row] =
+          -(logits.value().data()[row * vocab + target] - normalizers_to[2 * row] - normalizers_to[2 * row + 1]);
     }
   });
   const auto kept = rows - std::count(targets.data(), targets.data() + rows, kIgnored);
   const T inverse = T(1) / number<T>(static_cast<double>(kept));
   const T mean = kept == 0 ? T(std::numeric_limits<Precision<T>>::quiet_NaN()) : sum(losses, {0}).item() * inverse;
   return record<T>("cross_entropy", Array<T>({}, {mean}), {logits},
-                   [x = logits.value(), norms, targets, inverse, vocab, rows](const Array<T>& dy, const Want&) {
+                   [x = logits.value(), normalizers, targets, inverse, vocab, rows](const Array<T>& dy, const Want&) {
                      // dlogits_i = (softmax_i - [i is the target]) / targets kept
                      auto dx = Array<T>::uninitialized(x.shape());
                      T* out = dx.edit();
@@ -93,7 +95,8 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Array<int64_t>& targets) 
                            std::fill_n(out + at, vocab, T(0));
                            continue;
                          }
-                         row_kernels<T>().scaled_softmax(vocab, g, x.data() + at, norms.data() + 2 * row, out + at);
+                         row_kernels<T>().scaled_softmax(vocab, g, x.data() + at, normalizers.data() + 2 * row,
+                                                         out + at);
                          out[at + target] -= g;
                        }
                      });

@@ -1,4 +1,4 @@
-// A linear map within blocks of b features, W (n, b, b), as a stage of an op. Private to the ops. For each block n
+// A block-diagonal linear map, W (n, b, b), as a stage of an op. Private to the ops. For each block n
 //   y[o] = sum_d W[o, d] x[d],   dx[d] = sum_o W[o, d] dy[o],   dW[o, d] = sum over rows of dy[o] x[d].
 #pragma once
 
@@ -10,7 +10,7 @@ namespace orthoread {
 template <Real T>
 class BlockwiseForward {
  public:
-  /// W is read here and not again.
+  /// Copies W.
   explicit BlockwiseForward(const Array<T>& W) : width_(W.dim(0) * W.dim(1)), by_input_({W.dim(1), width_}) {
     const int64_t b = W.dim(1);
     T* to = by_input_.edit();
@@ -26,40 +26,40 @@ class BlockwiseForward {
 
  private:
   int64_t width_;
-  Array<T> by_input_;  // number (d, n b + o) is W[n, o, d]
+  Array<T> by_input_;  // entry (d, n b + o) is W[n, o, d]
 };
 
 template <Real T>
 class BlockwiseBackward {
  public:
-  /// W is read here and not again. `rows` are those of all chunks.
+  /// Copies W. `rows` is the number of rows in all chunks.
   BlockwiseBackward(const Array<T>& W, int64_t rows, bool wants_dW)
       : width_(W.dim(0) * W.dim(1)), by_output_({W.dim(1), width_}) {
     const int64_t b = W.dim(1);
     T* to = by_output_.edit();
-    for (int64_t row = 0; row < width_; ++row) {  // row n b + o of W, which goes to columns n b ... of row o
+    for (int64_t row = 0; row < width_; ++row) {  // row n b + o of W goes to row o, from column n b on
       const int64_t o = row % b, first = row - o;
       std::copy_n(W.data() + row * b, b, to + o * width_ + first);
     }
     if (wants_dW) dW_ = PartSums<T>(rows, {b, W.dim(0), b});
   }
 
-  /// dx, or added to it: dy, dx (rows, n b).
+  /// dx = W^T dy or dx += W^T dy in each row: dy, dx (rows, n b).
   void dx(Store store, int64_t rows, const T* dy, T* dx) const {
     row_kernels<T>().blockwise({rows, width_, by_output_.dim(0), dy, by_output_.data(), dx, store});
   }
 
-  /// Adds the rows from `row` on to dW, if that is wanted.
+  /// If dW is wanted, adds `rows` rows to it; `row` is the index of the first.
   void add_dW(int64_t row, int64_t rows, const T* dy, const T* x) const {
     if (!dW_.wanted()) return;
     row_kernels<T>().blockwise_dw({rows, width_, by_output_.dim(0), x, dy, dW_.of(row)});
   }
-  /// The sum over the first axis is dW as (d, n, o).
+  /// dW as (d, n, o) is the sum over the first axis.
   const Array<T>& dW_sums() const { return dW_.sums(); }
 
  private:
   int64_t width_;
-  Array<T> by_output_;  // number (o, n b + d) is W[n, o, d]
+  Array<T> by_output_;  // entry (o, n b + d) is W[n, o, d]
   PartSums<T> dW_;
 };
 

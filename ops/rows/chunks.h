@@ -1,5 +1,6 @@
-// How an op goes through rows of features. Threads share the rows in parts; each part is cut into chunks that stay in
-// the cache while the stages of the op, such as a normalisation and a product, pass over them. Private to the ops.
+// The division of rows of features among threads and caches. Each thread takes parts of the rows. A part is processed
+// in chunks that stay in the cache while all stages of an op, such as a normalisation and a product, work on them.
+// Private to the ops.
 #pragma once
 
 #include "core/array.h"
@@ -7,36 +8,36 @@
 
 namespace orthoread {
 
-constexpr int64_t kCachedRows = 128;  // that stay in the second-level cache
-constexpr int64_t kSummedRows = 512;  // over which one thread sums the gradient of a weight, in order
+constexpr int64_t kCachedRows = 128;  // rows of a chunk, which stays in the L2 cache
+constexpr int64_t kSummedRows = 512;  // rows of a part: one thread sums a weight's gradient over them, in order
 
-/// The length of a row of n numbers, rounded up to whole vector registers of any instruction set and kind of number.
+/// n rounded up to whole vector registers, for every instruction set and type.
 inline int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
-/// body(row, count) for the chunks of the rows from `begin` to `end`.
+/// Calls body(row, count) for each chunk of the rows [begin, end).
 template <class Body>
 void each_chunk(int64_t begin, int64_t end, Body body) {
   for (int64_t row = begin; row < end; row += kCachedRows) body(row, std::min(kCachedRows, end - row));
 }
 
-/// The gradient of a weight, which is a sum over rows. Each part of the rows has a sum of its own, so that no two
-/// threads add to one. The sum over the first axis, in order, is the gradient.
+/// The gradient of a weight, a sum over rows. Each part of the rows has its own sum, so that threads never add to the
+/// same one. The gradient is the sum over the first axis, in order.
 template <Real T>
 class PartSums {
  public:
-  PartSums() = default;  // of a weight that needs no gradient
+  PartSums() = default;  // for a weight that needs no gradient
   PartSums(int64_t rows, Shape shape, int64_t rows_of_part = kSummedRows)
       : rows_of_part_(rows_of_part), size_(count(shape)) {
     shape.insert(shape.begin(), std::max<int64_t>(1, (rows + rows_of_part - 1) / rows_of_part));
     sums_ = Array<T>(shape);
     to_ = sums_.edit();
   }
-  PartSums(PartSums&&) noexcept = default;  // but no copy: it would write to sums that are this one's
+  PartSums(PartSums&&) noexcept = default;  // no copies: they would write to the same sums
   PartSums& operator=(PartSums&&) noexcept = default;
 
   const Array<T>& sums() const { return sums_; }
   bool wanted() const { return to_ != nullptr; }
-  /// The sum of the part that `row` is in.
+  /// The sum for the part that contains `row`.
   T* of(int64_t row) const { return wanted() ? to_ + row / rows_of_part_ * size_ : nullptr; }
 
  private:
@@ -45,13 +46,13 @@ class PartSums {
   T* to_ = nullptr;
 };
 
-/// y (rows, n) with each row the same.
+/// Sets all rows of y (rows, n) to `row`.
 template <Real T>
 void repeat_row(int64_t rows, int64_t n, const T* row, T* y) {
   for (int64_t i = 0; i < rows; ++i) std::copy_n(row, n, y + i * n);
 }
 
-/// sums += each row of n numbers.
+/// sums += the sum of all rows of x (rows, n).
 template <Real T>
 void add_rows(int64_t rows, int64_t n, const T* x, T* sums) {
   for (int64_t row = 0; row < rows; ++row) {

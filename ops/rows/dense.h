@@ -10,7 +10,7 @@ namespace orthoread {
 template <Real T>
 class DenseForward {
  public:
-  /// W is read here and not again.
+  /// Copies W.
   DenseForward(const T* W, int64_t outputs, int64_t features)
       : outputs_(outputs), W_transposed_({features, padded(outputs)}) {
     T* to = W_transposed_.edit();
@@ -37,13 +37,13 @@ class DenseForward {
 
  private:
   int64_t outputs_;
-  Array<T> W_transposed_;  // (D, padded(O)), the padding 0
+  Array<T> W_transposed_;  // (D, padded(O)), padded with 0
 };
 
 template <Real T>
 class DenseBackward {
  public:
-  /// W is read here and not again. `rows` are those of all chunks.
+  /// Copies W. `rows` is the number of rows in all chunks.
   DenseBackward(const T* W, int64_t outputs, int64_t features, int64_t rows, bool wants_dW)
       : features_(features), W_padded_({outputs, padded(features)}) {
     T* to = W_padded_.edit();
@@ -67,7 +67,7 @@ class DenseBackward {
                                .store = store});
   }
 
-  /// Adds dy^T x of the rows from `row` on to dW, if that is wanted.
+  /// If dW is wanted, adds dy^T x to it; `row` is the index of the first of these rows.
   void add_dW(int64_t row, int64_t rows, const T* dy, const T* x) const {
     if (!dW_.wanted()) return;
     Array<T> padded_x;
@@ -92,12 +92,12 @@ class DenseBackward {
                                .c_row = features_,
                                .store = Store::add});
   }
-  /// The sum over the first axis is dW.
+  /// dW is the sum over the first axis.
   const Array<T>& dW_sums() const { return dW_.sums(); }
 
  private:
   int64_t features_;
-  Array<T> W_padded_;  // (O, padded(D)), the padding 0
+  Array<T> W_padded_;  // (O, padded(D)), padded with 0
   PartSums<T> dW_;
 };
 

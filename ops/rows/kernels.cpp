@@ -1,22 +1,22 @@
-// The row kernels of one instruction set: see ops/rows/table.h for what each computes. They read each row once or twice
-// while the first-level cache holds it.
+// The kernels of ops/rows/table.h for one instruction set. They read each row once or twice, while it is in the L1
+// cache.
 #include "ops/rows/table.h"
 #include "ops/simd/math.h"
 #include "ops/simd/product.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// Lane l of the result is lane d of l's quad, the four lanes that it is among.
+/// Within each quad of four lanes, broadcasts lane d: lane l of the result is x[l / 4 * 4 + d].
 template <int d, typename T, int... l>
-ORTHOREAD_INLINE Pack<T> of_quad(Pack<T> x, std::integer_sequence<int, l...>) {
+ORTHOREAD_INLINE Pack<T> broadcast_in_quads(Pack<T> x, std::integer_sequence<int, l...>) {
   return {__builtin_shufflevector(x.v, x.v, (l / 4 * 4 + d)...)};
 }
 template <int d, typename T>
-ORTHOREAD_INLINE Pack<T> of_quad(Pack<T> x) {
-  return of_quad<d>(x, std::make_integer_sequence<int, Pack<T>::lanes>{});
+ORTHOREAD_INLINE Pack<T> broadcast_in_quads(Pack<T> x) {
+  return broadcast_in_quads<d>(x, std::make_integer_sequence<int, Pack<T>::lanes>{});
 }
 
-/// How many of the columns can be taken as packs of whole blocks: blocks of four, as in the published model.
+/// How many columns are processed in packs of whole blocks. Only blocks of four, as in the published model, are.
 template <typename T>
 int64_t quad_columns(int64_t width, int64_t b) {
   return Pack<T>::lanes % 4 == 0 && b == 4 ? width / Pack<T>::lanes * Pack<T>::lanes : 0;
@@ -32,10 +32,10 @@ void blockwise_rows(const BlockwiseProduct<T>& product) {
     if constexpr (Pack<T>::lanes % 4 == 0) {
       for (int64_t at = 0; at < quads; at += Pack<T>::lanes) {
         const Pack<T> features = load(x + at), before = add ? load(y + at) : Pack<T>{};
-        Pack<T> total = fma(of_quad<0>(features), load(w + at), before);
-        total = fma(of_quad<1>(features), load(w + width + at), total);
-        total = fma(of_quad<2>(features), load(w + 2 * width + at), total);
-        store(y + at, fma(of_quad<3>(features), load(w + 3 * width + at), total));
+        Pack<T> total = fma(broadcast_in_quads<0>(features), load(w + at), before);
+        total = fma(broadcast_in_quads<1>(features), load(w + width + at), total);
+        total = fma(broadcast_in_quads<2>(features), load(w + 2 * width + at), total);
+        store(y + at, fma(broadcast_in_quads<3>(features), load(w + 3 * width + at), total));
       }
     }
     for (int64_t j = quads; j < width; ++j) {
@@ -62,10 +62,10 @@ void blockwise_dw(const BlockwiseSum<T>& sum) {
       for (int d = 0; d < 4; ++d) total[d] = load(dw + d * width + at);
       for (int64_t row = 0; row < rows; ++row) {
         const Pack<T> features = load(x + row * width + at), g = load(dy + row * width + at);
-        total[0] = fma(of_quad<0>(features), g, total[0]);
-        total[1] = fma(of_quad<1>(features), g, total[1]);
-        total[2] = fma(of_quad<2>(features), g, total[2]);
-        total[3] = fma(of_quad<3>(features), g, total[3]);
+        total[0] = fma(broadcast_in_quads<0>(features), g, total[0]);
+        total[1] = fma(broadcast_in_quads<1>(features), g, total[1]);
+        total[2] = fma(broadcast_in_quads<2>(features), g, total[2]);
+        total[3] = fma(broadcast_in_quads<3>(features), g, total[3]);
       }
       for (int d = 0; d < 4; ++d) store(dw + d * width + at, total[d]);
     }
@@ -77,7 +77,7 @@ void blockwise_dw(const BlockwiseSum<T>& sum) {
   }
 }
 
-/// The first tap that does not lie before the sequence.
+/// The first tap that reads a token of the sequence, not one before it.
 inline int64_t first_tap(int64_t taps, int64_t token) { return token < taps - 1 ? taps - 1 - token : 0; }
 
 /// u at one token and pack of channels.
@@ -121,7 +121,7 @@ void conv_silu_backward(const ConvInput<T>& given, const T* dy, const ConvGradie
       }
     });
   }
-  for (int64_t s = 0; s < tokens; ++s) {  // x[s] was tap j of token s + (taps - 1) - j
+  for (int64_t s = 0; s < tokens; ++s) {  // x[s] is read by tap j of token s + (taps - 1) - j
     each_part<T>(channels, [&](int64_t at, auto n) {
       Pack<T> total = {};
       for (int64_t j = before; j >= 0 && s + before - j < tokens; --j) {
@@ -138,7 +138,7 @@ T mean_over(Pack<T> total, int64_t n) {
 }
 
 template <bool gated, typename T>
-void norm_rows(const NormInput<T>& given, T eps, T* y, T* statistics) {
+void norm_forward(const NormInput<T>& given, T eps, T* y, T* statistics) {
   const NormInput<T> input = given;
   const int64_t size = input.features / input.groups;
   const T *x = input.x, *weight = input.weight;
@@ -165,10 +165,10 @@ void norm_rows(const NormInput<T>& given, T eps, T* y, T* statistics) {
   }
 }
 
-/// See ops/rows/norm.h.
+/// Formulas: ops/rows/norm.h. With a gate, u = unit weight + skip c and y = u silu(z).
 template <bool gated, typename T>
-void norm_rows_backward(const NormInput<T>& given, const T* statistics, const T* dy, const NormGradients<T>& gradients,
-                        T* y) {
+void norm_backward(const NormInput<T>& given, const T* statistics, const T* dy, const NormGradients<T>& gradients,
+                   T* y) {
   const NormInput<T> input = given;
   const NormGradients<T> to = gradients;
   const int64_t size = input.features / input.groups;
@@ -177,36 +177,36 @@ void norm_rows_backward(const NormInput<T>& given, const T* statistics, const T*
   for (int64_t i = 0; i < input.rows * input.groups; ++i) {
     const int64_t row = i * size, column = i % input.groups * size;
     const Pack<T> mean = splat(statistics[2 * i]), r = splat(statistics[2 * i + 1]), one = splat(T(1));
-    Pack<T> sum_g = {}, sum_gx = {};
+    Pack<T> sum_g = {}, sum_g_unit = {};
     each_part<T>(size, [&](int64_t at, auto n) {
       const Pack<T> unit = (load(x + row + at, n) - mean) * r, w = load(weight + column + at, n);
-      Pack<T> d = load(dy + row + at, n), out = unit * w;  // d: the cotangent of what was normalised and weighted
+      Pack<T> du = load(dy + row + at, n), out = unit * w;  // without a gate, u = y
       if constexpr (gated) {
         const Pack<T> z = load(input.z + row + at, n), c = load(input.c + row + at, n);
         const Pack<T> skip = load(input.skip + column + at, n), sigma = logistic(z);
-        const Pack<T> open = fma(skip, c, out);
-        out = open * z * sigma;
-        store(to.dz + row + at, d * open * sigma * fma(z, one - sigma, one), n);
-        d = d * z * sigma;
-        store(to.dc + row + at, d * skip, n);
-        store(to.dskip + column + at, fma(d, c, load(to.dskip + column + at, n)), n);
+        const Pack<T> u = fma(skip, c, out);
+        out = u * z * sigma;
+        store(to.dz + row + at, du * u * sigma * fma(z, one - sigma, one), n);
+        du = du * z * sigma;
+        store(to.dc + row + at, du * skip, n);
+        store(to.dskip + column + at, fma(du, c, load(to.dskip + column + at, n)), n);
       }
       if (y != nullptr) store(y + row + at, out, n);
-      const Pack<T> g = d * w;
+      const Pack<T> g = du * w;
       store(dx + row + at, g, n);
-      store(dweight + column + at, fma(d, unit, load(dweight + column + at, n)), n);
+      store(dweight + column + at, fma(du, unit, load(dweight + column + at, n)), n);
       sum_g = sum_g + g;
-      sum_gx = fma(g, only(unit, n), sum_gx);
+      sum_g_unit = fma(g, only(unit, n), sum_g_unit);
     });
-    const Pack<T> mean_g = splat(mean_over(sum_g, size)), mean_gx = splat(mean_over(sum_gx, size));
+    const Pack<T> mean_g = splat(mean_over(sum_g, size)), mean_g_unit = splat(mean_over(sum_g_unit, size));
     each_part<T>(size, [&](int64_t at, auto n) {
       const Pack<T> unit = (load(x + row + at, n) - mean) * r;
-      store(dx + row + at, r * (load(dx + row + at, n) - mean_g - unit * mean_gx), n);
+      store(dx + row + at, r * (load(dx + row + at, n) - mean_g - unit * mean_g_unit), n);
     });
   }
 }
 
-/// The largest of x. If one of them is NaN it may be any: the sum that follows is NaN then, too.
+/// The largest number of x. Arbitrary if x holds a NaN, but the sum that follows is then NaN.
 template <typename T>
 T largest_of(int64_t n_all, const T* x) {
   const auto larger = [](T a, T b) { return a > b ? a : b; };
@@ -227,27 +227,27 @@ T largest_of(int64_t n_all, const T* x) {
 }
 
 template <typename T>
-void softmax_norms(int64_t rows, int64_t n_all, const T* x, T* norms) {
+void softmax_normalizers(int64_t rows, int64_t n_all, const T* x, T* normalizers) {
   for (int64_t row = 0; row < rows; ++row, x += n_all) {
     const T largest = largest_of(n_all, x);
     Pack<T> total = {};
     each_part<T>(n_all, [&](int64_t at, auto n) { total = total + only(exp(load(x + at, n) - splat(largest)), n); });
-    norms[2 * row] = largest;
-    norms[2 * row + 1] = log(sum(total));
+    normalizers[2 * row] = largest;
+    normalizers[2 * row + 1] = log(sum(total));
   }
 }
 
 template <typename T>
-void log_softmax(int64_t rows, int64_t n_all, const T* x, const T* norms, T* y) {
+void log_softmax(int64_t rows, int64_t n_all, const T* x, const T* normalizers, T* y) {
   for (int64_t row = 0; row < rows; ++row, x += n_all, y += n_all) {
-    const Pack<T> largest = splat(norms[2 * row]), log_total = splat(norms[2 * row + 1]);
+    const Pack<T> largest = splat(normalizers[2 * row]), log_total = splat(normalizers[2 * row + 1]);
     each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, load(x + at, n) - largest - log_total, n); });
   }
 }
 
 template <typename T>
-void scaled_softmax(int64_t n_all, T factor, const T* x, const T* norms, T* y) {
-  const Pack<T> largest = splat(norms[0]), log_total = splat(norms[1]);
+void scaled_softmax(int64_t n_all, T factor, const T* x, const T* normalizers, T* y) {
+  const Pack<T> largest = splat(normalizers[0]), log_total = splat(normalizers[1]);
   each_part<T>(
       n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n) - largest - log_total), n); });
 }
@@ -264,11 +264,11 @@ const RowKernels<ORTHOREAD_NUMBER>& kernels_of<RowKernels<ORTHOREAD_NUMBER>, Ins
                                                            .blockwise_dw = blockwise_dw,
                                                            .conv_silu = conv_silu,
                                                            .conv_silu_backward = conv_silu_backward,
-                                                           .norm = norm_rows<false>,
-                                                           .gated_norm = norm_rows<true>,
-                                                           .norm_backward = norm_rows_backward<false>,
-                                                           .gated_norm_backward = norm_rows_backward<true>,
-                                                           .softmax_norms = softmax_norms,
+                                                           .norm = norm_forward<false>,
+                                                           .gated_norm = norm_forward<true>,
+                                                           .norm_backward = norm_backward<false>,
+                                                           .gated_norm_backward = norm_backward<true>,
+                                                           .softmax_normalizers = softmax_normalizers,
                                                            .log_softmax = log_softmax,
                                                            .scaled_softmax = scaled_softmax};
   return kernels;

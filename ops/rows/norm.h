@@ -1,8 +1,8 @@
-// A normalisation of rows of features, gated or not (ops/norm.h), as a stage of an op. Private to the ops.
+// A normalisation of rows of features, with or without gate (ops/norm.h), as a stage of an op. Private to the ops.
 //
 // With r = 1 / sqrt(variance + eps), unit = (x - mean) r and g the cotangent of unit:
 //   dx = r (g - mean(g) - unit mean(g unit)).
-// The two means take out what a shift and a scaling of x would have received, which leave `unit` as it is.
+// unit does not change if x is shifted or scaled: the two means remove these components of the gradient.
 #pragma once
 
 #include "core/tensor.h"
@@ -11,11 +11,11 @@
 
 namespace orthoread {
 
-/// The inputs, and the stage forward.
+/// The inputs, and the forward.
 template <Real T>
 class RowNorm {
  public:
-  /// x and weight. An error unless they fit `op`.
+  /// An Error, which begins with `op`, unless x is (..., D) and weight (D).
   RowNorm(const char* op, const Array<T>& x, const Array<T>& weight, int64_t groups)
       : x_(x), weight_(weight), groups_(groups) {
     const bool fits = x.rank() >= 1 && weight.rank() == 1 && x.dim(-1) == weight.dim(0) && groups > 0 &&
@@ -24,7 +24,7 @@ class RowNorm {
                 "{}: x must be (..., D) and weight (D), D a multiple of the groups: x is {}, weight is {}, {} groups",
                 op, x.shape(), weight.shape(), groups);
   }
-  /// Gated: also skip, c and z.
+  /// With a gate: also skip (D), and c and z (..., D).
   RowNorm(const char* op, const Array<T>& x, const Array<T>& weight, int64_t groups, const Array<T>& skip,
           const Array<T>& c, const Array<T>& z)
       : RowNorm(op, x, weight, groups) {
@@ -43,7 +43,7 @@ class RowNorm {
   bool gated() const { return z_.defined(); }
   const Shape& shape() const { return x_.shape(); }
 
-  /// Rows from `row` on, as kernels read them.
+  /// The arguments of the kernels for `rows` rows, the first with index `row`.
   NormInput<T> input(int64_t row, int64_t rows) const {
     const int64_t at = row * features();
     NormInput<T> input = {rows, features(), groups_, x_.data() + at, weight_.data()};
@@ -54,11 +54,11 @@ class RowNorm {
     return input;
   }
 
-  /// Room for the mean and 1 / sqrt(variance + eps) of each group, which the backward needs.
+  /// An array for the mean and 1 / sqrt(variance + eps) of each group, which backward needs.
   Array<T> new_statistics() const { return Array<T>::uninitialized({rows(), groups_, 2}); }
   int64_t statistics_at(int64_t row) const { return 2 * row * groups_; }
 
-  /// y for rows from `row` on. `statistics` is all of them.
+  /// y of `rows` rows, the first with index `row`. `statistics` is that of all rows.
   void forward(int64_t row, int64_t rows, double eps, T* y, T* statistics) const {
     const auto kernel = gated() ? row_kernels<T>().gated_norm : row_kernels<T>().norm;
     kernel(input(row, rows), number<T>(eps), y, statistics + statistics_at(row));
@@ -70,7 +70,7 @@ class RowNorm {
   Array<T> skip_, c_, z_;
 };
 
-/// The stage backward, and its gradients. Those of the weight and of the skip are sums over the first axis.
+/// The backward, and its gradients. Those of weight and skip are sums over the first axis.
 template <Real T>
 class RowNormBackward {
  public:
@@ -86,7 +86,7 @@ class RowNormBackward {
     dz_to_ = dz.edit();
   }
 
-  /// From the cotangents of rows from `row` on, and unless y is null, their y once more.
+  /// Computes the gradients of `rows` rows from their cotangents, and y again unless it is null.
   void operator()(int64_t row, int64_t rows, const T* dy, T* y) const {
     const int64_t at = row * norm_.features();
     NormGradients<T> to = {dx_to_ + at, dweight_.of(row)};

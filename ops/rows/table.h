@@ -1,5 +1,5 @@
-// Kernels that pass over rows of features: all that a model does between its embedding and its loss, but for the
-// memory. Private to the ops; each op's own file says what it computes.
+// Kernels over rows of features, for everything between embedding and loss except the memory. Private to the ops; the
+// file of each op says what it computes.
 #pragma once
 
 #include "ops/simd/kernels.h"
@@ -9,8 +9,7 @@
 
 namespace orthoread {
 
-/// y[j] = sum_d x[j's block][d] w[d][j] for blocks of `block` columns, or y[j] += that. x, y (rows, width),
-/// w (block, width).
+/// y[j] = sum_d x[n b + d] w[d][j], n = j / b, or y[j] += that, with b = block. x, y (rows, width), w (block, width).
 template <Real T>
 struct BlockwiseProduct {
   int64_t rows, width, block;
@@ -19,7 +18,7 @@ struct BlockwiseProduct {
   Store store;
 };
 
-/// dw[d][j] += sum over rows of x[j's block][d] dy[j].
+/// dw[d][j] += sum over rows of x[n b + d] dy[j], with n and b as above.
 template <Real T>
 struct BlockwiseSum {
   int64_t rows, width, block;
@@ -34,14 +33,14 @@ struct ConvInput {
   int64_t tokens, channels, taps;
   const T *x, *w, *bias;
 };
-/// dw and dbias are added to; du is scratch of x's size.
+/// dw and dbias are added to; du is a scratch buffer of x's size.
 template <Real T>
 struct ConvGradients {
   T *dx, *dw, *dbias, *du;
 };
 
-/// `rows` rows of `features` numbers in `groups` equal groups, to be normalised, and what the gate of gated_norm
-/// (ops/norm.h) reads.
+/// `rows` rows of `features` numbers, normalised in `groups` equal groups; skip, c and z only for gated_norm
+/// (ops/norm.h).
 template <Real T>
 struct NormInput {
   int64_t rows, features, groups;
@@ -64,23 +63,23 @@ struct RowKernels {
   void (*conv_silu)(const ConvInput<T>&, T* y);
   void (*conv_silu_backward)(const ConvInput<T>&, const T* dy, const ConvGradients<T>&);
 
-  /// y = norm(x) weight, and gated_norm's (norm(x) weight + skip c) silu(z). statistics: mean and
-  /// 1 / sqrt(variance + eps) of each group.
+  /// y = norm(x) weight; for gated_norm y = (norm(x) weight + skip c) silu(z). statistics: mean and 1 / sqrt(variance +
+  /// eps) of each group.
   void (*norm)(const NormInput<T>&, T eps, T* y, T* statistics);
   void (*gated_norm)(const NormInput<T>&, T eps, T* y, T* statistics);
-  /// The gradients and, unless y is null, y once more.
+  /// The gradients, and y again unless it is null.
   void (*norm_backward)(const NormInput<T>&, const T* statistics, const T* dy, const NormGradients<T>&, T* y);
   void (*gated_norm_backward)(const NormInput<T>&, const T* statistics, const T* dy, const NormGradients<T>&, T* y);
 
   /// For each row of n > 0 numbers: the largest, and log(sum(exp(x - largest))).
-  void (*softmax_norms)(int64_t rows, int64_t n, const T* x, T* norms);
-  /// y = x - log(sum(exp(x))) for each row, from its norms.
-  void (*log_softmax)(int64_t rows, int64_t n, const T* x, const T* norms, T* y);
-  /// y = factor exp(x) / sum(exp(x)) for one row, from its norms.
-  void (*scaled_softmax)(int64_t n, T factor, const T* x, const T* norms, T* y);
+  void (*softmax_normalizers)(int64_t rows, int64_t n, const T* x, T* normalizers);
+  /// y = x - log(sum(exp(x))) for each row, from its normalizers.
+  void (*log_softmax)(int64_t rows, int64_t n, const T* x, const T* normalizers, T* y);
+  /// y = factor exp(x) / sum(exp(x)) for one row, from its normalizers.
+  void (*scaled_softmax)(int64_t n, T factor, const T* x, const T* normalizers, T* y);
 };
 
-/// Those of the instruction set in use.
+/// The kernels of the instruction set in use.
 template <Real T>
 const RowKernels<T>& row_kernels() {
   return kernels<RowKernels, T>();

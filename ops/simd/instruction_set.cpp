@@ -9,11 +9,11 @@ namespace {
 
 InstructionSet first_choice() {
   InstructionSet best = InstructionSet::baseline;
-  const char* wish = std::getenv("ORTHOREAD_ISA");
+  const char* requested = std::getenv("ORTHOREAD_ISA");
   for (const InstructionSet set : kInstructionSets) {
     if (!supported(set)) continue;
     best = set;
-    if (wish && std::string_view(wish) == name(set)) break;
+    if (requested && std::string_view(requested) == name(set)) break;
   }
   return best;
 }

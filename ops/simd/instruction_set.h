@@ -1,4 +1,4 @@
-// The instruction sets that kernels are compiled for, and the one that is in use.
+// The instruction sets that kernels are compiled for, and the one in use.
 #pragma once
 
 namespace orthoread {
@@ -10,11 +10,12 @@ inline constexpr InstructionSet kInstructionSets[] = {InstructionSet::baseline, 
 
 const char* name(InstructionSet set);
 
-/// Whether this program has kernels for the set and this processor can run them.
+/// Whether the program has kernels for the set and the processor can execute them.
 bool supported(InstructionSet set);
 
-/// The set in use: at first the best one supported, or the one that the environment variable ORTHOREAD_ISA names. It
-/// must not change between an op's forward and its backward: some buffers are laid out for one set.
+/// The set in use: initially the one named by the environment variable ORTHOREAD_ISA, if supported, else the best
+/// supported one. It must not change between the forward and the backward of an op, because the layout of some buffers
+/// depends on it.
 InstructionSet instruction_set();
 void set_instruction_set(InstructionSet set);
 

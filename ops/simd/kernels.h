@@ -1,6 +1,5 @@
-// How an op finds its kernels. They stand in tables, such as RowKernels<T>. CMakeLists.txt compiles the source of each
-// table once for every instruction set and kind of number, ORTHOREAD_ISA and ORTHOREAD_NUMBER; each time it defines
-// kernels_of for these.
+// Tables of kernels, such as RowKernels<T>. CMakeLists.txt compiles the source of each table once for every instruction
+// set and type, ORTHOREAD_ISA and ORTHOREAD_NUMBER. Each compilation defines kernels_of for them.
 #pragma once
 
 #include "core/real.h"
@@ -13,7 +12,7 @@ namespace orthoread {
 template <class Table, InstructionSet set>
 const Table& kernels_of();
 
-/// The table of the set in use. Dual, which no vector register holds, has the baseline's.
+/// The table for the set in use. Dual always uses the baseline's.
 template <template <Real> class Table, Real T>
 const Table<T>& kernels() {
 #if defined(ORTHOREAD_X86)

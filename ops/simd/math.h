@@ -1,4 +1,4 @@
-// Functions of packs, all lanes at once.
+// Functions on packs.
 #pragma once
 
 #include "ops/simd/pack.h"
@@ -14,10 +14,10 @@ ORTHOREAD_INLINE Pack<T> exp(Pack<T> x) {
   return load(numbers);
 }
 
-/// exp of floats, all lanes at once, to about an ulp. x = n ln 2 + r with |r| <= ln(2) / 2, exp(x) = 2^n exp(r); the
-/// polynomial of exp(r) and the two parts of ln 2 are those of the Cephes library (Moshier, 1992). Adding 1.5 2^23
-/// rounds x / ln 2 to a whole number, which then stands in the sum's last bits, ready to be moved to the exponent. x is
-/// kept within what has a normal result; a NaN stays one.
+/// exp of floats, accurate to about an ulp. With x = n ln 2 + r, |r| <= ln(2) / 2: exp(x) = 2^n exp(r). The polynomial
+/// for exp(r) and the two parts of ln 2 come from the Cephes library (Moshier, 1992). Adding 1.5 2^23 rounds x / ln 2
+/// to an integer, held in the last bits of the sum, from where it is shifted into the exponent. x is clamped to the
+/// range with normal results; NaN stays NaN.
 template <>
 ORTHOREAD_INLINE Pack<float> exp(Pack<float> x) {
   using Vector = Pack<float>::Vector;
@@ -35,7 +35,7 @@ ORTHOREAD_INLINE Pack<float> exp(Pack<float> x) {
   p = p * (r * r) + r + 1.0f;
   Index bits;
   __builtin_memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits + 127) << 23;  // the magic number's own bits are shifted out
+  bits = (bits + 127) << 23;  // the bits of the magic number are shifted out
   Vector power;
   __builtin_memcpy(&power, &bits, sizeof power);
   return {p * power};

@@ -1,4 +1,4 @@
-// What the kernel of matrix products (ops/simd/product.h) is told.
+// The arguments of the kernel for matrix products (ops/simd/product.h).
 #pragma once
 
 #include "core/real.h"
@@ -7,7 +7,7 @@
 
 namespace orthoread {
 
-/// Whether a kernel sets its result or adds to what is there.
+/// Whether a kernel overwrites its output or adds to it.
 enum class Store { replace, add };
 
 /// c = a b, or c += a b: a is (m, k), b (k, n), c (m, n).
@@ -15,9 +15,9 @@ template <Real T>
 struct MatrixProduct {
   int64_t m, n, k;
   const T* a;
-  int64_t a_row, a_column;  // a's number (i, l) is a[i a_row + l a_column]
+  int64_t a_row, a_column;  // entry (i, l) of a is a[i a_row + l a_column]
   const T* b;
-  int64_t b_row;  // from row to row, at least padded(n): whole registers are read (ops/rows/chunks.h)
+  int64_t b_row;  // row stride, at least padded(n) (ops/rows/chunks.h): whole registers are read
   T* c;
   int64_t c_row;
   Store store;

@@ -1,8 +1,8 @@
-// A pack: as many numbers as one vector register holds, and the few operations on packs that the kernels need.
+// A pack: the numbers in one vector register, and the few operations on packs that the kernels need.
 //
-// Kernels are compiled once for each instruction set, whose name, ORTHOREAD_ISA, is the namespace they are in: code
-// that was compiled for one processor can then never be linked into the path of another. For the same reason they call
-// nothing from the standard library but what real.h gives.
+// Kernels are compiled once for each instruction set, in a namespace of its name, ORTHOREAD_ISA. So the linker can
+// never mix code for different processors. For the same reason kernels call nothing of the standard library except
+// through real.h.
 #pragma once
 
 #include "core/real.h"
@@ -37,7 +37,7 @@ inline constexpr int kRegisterBytes = 16, kRegisters = 16;
 #endif
 
 template <typename T>
-struct Pack {  // a scalar that no register holds, such as Dual, is a pack of one
+struct Pack {  // any other scalar, such as Dual, is a pack of one lane
   static constexpr int lanes = 1;
   using Vector = T;
   Vector v;
@@ -67,14 +67,14 @@ template <typename T>
 ORTHOREAD_INLINE void store(T* p, Pack<T> x) {
   __builtin_memcpy(p, &x.v, sizeof x.v);
 }
-/// All lanes equal to x. (x - 0 is x for every x, -0 included, so the subtraction costs nothing.)
+/// All lanes equal to x. (x - 0 is x for every x, also for -0, so compilers remove the subtraction.)
 template <typename T>
 ORTHOREAD_INLINE Pack<T> splat(T x) {
   return {x - typename Pack<T>::Vector{}};
 }
 
-/// x, held in a register. Where x feeds several multiply-adds, GCC would rather name its memory in each of them, and
-/// the loads, one a cycle, take longer than the arithmetic.
+/// x, kept in a register. GCC would otherwise load x from memory in each multiply-add that uses it, and at one load per
+/// cycle that takes longer than the arithmetic.
 template <typename T>
 ORTHOREAD_INLINE Pack<T> in_register(Pack<T> x) {
 #if defined(__x86_64__)
@@ -99,13 +99,13 @@ template <typename T>
 ORTHOREAD_INLINE Pack<T> operator/(Pack<T> a, Pack<T> b) {
   return {a.v / b.v};
 }
-/// a b + c, in one rounding where the processor has it.
+/// a b + c, rounded once if the processor has fused multiply-add.
 template <typename T>
 ORTHOREAD_INLINE Pack<T> fma(Pack<T> a, Pack<T> b, Pack<T> c) {
   return {a.v * b.v + c.v};
 }
 
-/// Lane l of the result is a[l] + a[l ^ step] where the bit `step` of l is 0, and b[l] + b[l ^ step] where it is 1.
+/// Lane l of the result is a[l] + a[l ^ step] if the bit `step` of l is 0, else b[l] + b[l ^ step].
 template <int step, typename T, int... l>
 ORTHOREAD_INLINE Pack<T> add_across(Pack<T> a, Pack<T> b, std::integer_sequence<int, l...>) {
   constexpr int n = Pack<T>::lanes;
@@ -113,8 +113,8 @@ ORTHOREAD_INLINE Pack<T> add_across(Pack<T> a, Pack<T> b, std::integer_sequence<
           __builtin_shufflevector(a.v, b.v, ((l & step) ? n + (l ^ step) : (l ^ step))...)};
 }
 
-/// Lane l of the result is the sum of all lanes of pack_of(l): a binary tree over the packs whose nodes halve the
-/// number of lanes that still have to be added. Few packs are alive at a time, so none leaves the registers.
+/// Lane l of the result is the sum of all lanes of pack_of(l). A binary tree over the packs: each node halves the
+/// number of lanes still to be summed. Few packs are needed at a time, so all stay in registers.
 template <typename T, int first, int count, class PackOf>
 ORTHOREAD_INLINE Pack<T> sums_of(const PackOf& pack_of) {
   if constexpr (count == 1) {
@@ -142,7 +142,8 @@ ORTHOREAD_INLINE T sum(Pack<T> x) {
   }
 }
 
-/// Calls body(at, count) for each pack of a row of n numbers; count is the pack's size but for the last one.
+/// Calls body(at, count) for each pack of a row of n numbers. `count` is a compile-time constant for full packs, and an
+/// int for the rest.
 template <typename T, class Body>
 ORTHOREAD_INLINE void each_part(int64_t n, const Body& body) {
   constexpr int lanes = Pack<T>::lanes;
@@ -151,8 +152,8 @@ ORTHOREAD_INLINE void each_part(int64_t n, const Body& body) {
   if (at < n) body(at, static_cast<int>(n - at));
 }
 
-/// The first `count` lanes of a pack in memory and back, and the others as 0: in one masked instruction where there is
-/// one, and else number by number.
+/// Loads, stores or keeps the first `count` lanes of a pack; the other lanes are 0, or not stored. Uses a masked
+/// instruction if there is one, else a loop.
 template <typename T>
 ORTHOREAD_INLINE Pack<T> load_part(const T* p, int count) {
   T numbers[Pack<T>::lanes] = {};
@@ -192,7 +193,7 @@ ORTHOREAD_INLINE Pack<double> only_part(Pack<double> x, int count) {
 }
 #endif
 
-/// `count` numbers, the other lanes 0. Where the count is a whole pack the compiler knows it.
+/// Loads `count` numbers; the other lanes are 0. For a full pack `count` is known at compile time.
 template <typename T, class Count>
 ORTHOREAD_INLINE Pack<T> load(const T* p, Count count) {
   if constexpr (std::is_same_v<Count, int>) {
@@ -211,7 +212,7 @@ ORTHOREAD_INLINE void store(T* p, Pack<T> x, Count count) {
   }
 }
 
-/// x with 0 in the lanes past `count`.
+/// x with 0 in the lanes from `count` on.
 template <typename T, class Count>
 ORTHOREAD_INLINE Pack<T> only(Pack<T> x, Count count) {
   if constexpr (std::is_same_v<Count, int>) {
@@ -221,7 +222,7 @@ ORTHOREAD_INLINE Pack<T> only(Pack<T> x, Count count) {
   }
 }
 
-/// A sum of packs; of floats in double.
+/// A sum of packs, accumulated in double if they are floats.
 template <typename T>
 class WideSum {
  public:

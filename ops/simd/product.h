@@ -1,6 +1,6 @@
-// Products of matrices of which one, b, stays in the cache: of rows of features with a weight, of the rows of a block
-// of tokens with a head's memory. A BLAS first copies both factors into buffers of its own, which takes a tenth of the
-// time for products as thin as these, and it cannot work on rows that another kernel has just left in the cache.
+// Matrix products a b where b stays in the cache: rows of features with a weight, or rows of a block of tokens with a
+// head's memory. A BLAS would first copy both factors to its own buffers, which takes a tenth of the time for such thin
+// products, and it cannot work on rows that another kernel has just left in the cache.
 #pragma once
 
 #include "ops/simd/matrix_product.h"
@@ -8,11 +8,11 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// The tile of c that is held in registers, kTileRows rows of kTilePacks packs: each pack of b feeds kTileRows
+/// A tile of c is held in registers: kTileRows rows of kTilePacks packs. So each pack of b is used in kTileRows
 /// multiply-adds.
 inline constexpr int kTilePacks = 3, kTileRows = kRegisters == 32 ? 8 : 4;
 
-/// The part of a product that gives the rows of c from `row` on, and the columns from `column` on.
+/// The product restricted to the rows of c from `row` on, or to the columns from `column` on.
 template <typename T>
 MatrixProduct<T> rows_from(MatrixProduct<T> product, int64_t row) {
   product.a += row * product.a_row;
@@ -26,7 +26,7 @@ MatrixProduct<T> columns_from(MatrixProduct<T> product, int64_t column) {
   return product;
 }
 
-/// The first tile of a product, the last pack of its rows having `last` numbers.
+/// Computes the first tile of a product. The last pack of each row has `last` numbers.
 template <int rows, int packs, typename T, class Count>
 void multiply_tile(const MatrixProduct<T>& product, Count last) {
   constexpr int lanes = Pack<T>::lanes;
@@ -56,7 +56,8 @@ void multiply_tile(const MatrixProduct<T>& product, Count last) {
   }
 }
 
-/// The first column of tiles. How the rows are cut changes no bit: each number is summed over k in the same order.
+/// Computes the first column of tiles. The division of rows into tiles changes no bit: every sum over k has the same
+/// order.
 template <int packs, typename T, class Count>
 void multiply_column(const MatrixProduct<T>& product, Count last) {
   int64_t i = 0;
@@ -67,7 +68,7 @@ void multiply_column(const MatrixProduct<T>& product, Count last) {
 
 template <typename T>
 void multiply(const MatrixProduct<T>& product) {
-  constexpr int64_t kDepth = 512;  // of a product in one go: a column of b then takes a tenth of the second-level cache
+  constexpr int64_t kDepth = 512;  // the largest k at a time: a column of b then takes a tenth of the L2 cache
   if (product.k > kDepth) {
     MatrixProduct<T> first = product, rest = product;
     first.k = kDepth;
