@@ -12,7 +12,7 @@ constexpr size_t kMiB = size_t{1} << 20;
 
 }  // namespace
 
-TEST_CASE("array memory: what is given back is given again, merged with its neighbours") {
+TEST_CASE("array memory: a freed block is reused, merged with its neighbours") {
   ArrayMemory memory(64 * kMiB);
   void* const a = memory.allocate(20 * kMiB, 64);
   void* const b = memory.allocate(5 * kMiB, 64);
@@ -22,10 +22,10 @@ TEST_CASE("array memory: what is given back is given again, merged with its neig
   CHECK(memory.allocate(6 * kMiB, 64) == a);  // the best fit, not the rest of the range behind b
   memory.deallocate(a, 6 * kMiB, 64);
   memory.deallocate(b, 5 * kMiB, 64);
-  CHECK(memory.allocate(60 * kMiB, 64) == a);  // all of it in one piece
+  CHECK(memory.allocate(60 * kMiB, 64) == a);  // the whole range in one piece
 }
 
-TEST_CASE("array memory: every array is aligned, apart from the others and writable") {
+TEST_CASE("array memory: every array is aligned, writable and overlaps no other") {
   ArrayMemory memory(32 * kMiB);
   std::vector<char*> blocks;
   for (const size_t bytes : {size_t{0}, size_t{1}, size_t{100}, kMiB, kMiB + 1, 3 * kMiB, 40 * kMiB}) {
@@ -41,7 +41,7 @@ TEST_CASE("array memory: every array is aligned, apart from the others and writa
   }
 }
 
-TEST_CASE("array memory: arrays take what the program has set, and bring it back") {
+TEST_CASE("array memory: arrays allocate from the default resource and return their memory") {
   ArrayMemory memory(16 * kMiB);
   std::pmr::memory_resource* const before = std::pmr::set_default_resource(&memory);
   const float* first = nullptr;

@@ -46,7 +46,7 @@ TEST_CASE("array: numbers and shape") {
   CHECK(Array<double>({}, {5}).item() == 5);
   CHECK(Array<double>({2, 0}).defined());
   CHECK(!Array<double>().defined());
-  std::vector<Array<double>> others;  // of which many would be at a multiple of 64 by chance alone
+  std::vector<Array<double>> others;  // one alone might be aligned to 64 by chance
   for (int64_t n = 1; n <= 32; ++n) {
     others.emplace_back(Shape{n});
     CHECK(reinterpret_cast<uintptr_t>(others.back().data()) % 64 == 0);
@@ -64,10 +64,10 @@ TEST_CASE("array: a copy is never written through") {
   CHECK(values(c) == Numbers{1, 2});
   const double* before = a.data();
   a.edit()[1] = 8;
-  CHECK(a.data() == before);  // alone on its buffer: no copy
+  CHECK(a.data() == before);  // the only owner of its buffer: no copy
 }
 
-TEST_CASE("array: what does not fit") {
+TEST_CASE("array: errors") {
   CHECK(thrown([] { Array<double>({2, 2}, {1, 2, 3}); }) == "array: 3 values do not fill shape [2, 2]");
   CHECK(thrown([] { Array<double>({2}).item(); }) == "item: needs exactly one number, the shape is [2]");
   CHECK(thrown([] { Array<double>({2, 3}).reshaped({5}); }) == "reshape: [2, 3] has 6 numbers, [5] would have 5");

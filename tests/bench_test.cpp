@@ -1,4 +1,4 @@
-// `orthoread bench`, at sizes of a moment: what it prints, and that its figures fit together.
+// `orthoread bench` at small sizes: its output, and the consistency of its figures.
 #include "core/check.h"
 #include "tests/program.h"
 
@@ -9,7 +9,7 @@
 namespace orthoread {
 namespace {
 
-/// The number after a key of a JSON document that was printed with line breaks; nested ones are indented further.
+/// The number after a key of an indented JSON document. Nested keys have a larger indentation.
 double number_in(const std::string& json, const std::string& key) {
   const std::string start = "\n  \"" + key + "\": ";
   const size_t at = json.find(start);
@@ -17,7 +17,7 @@ double number_in(const std::string& json, const std::string& key) {
   return std::strtod(json.c_str() + at + start.size(), nullptr);
 }
 
-/// The document of a benchmark, after the checks that all of them share.
+/// Runs a benchmark and checks what all of them share. Returns its JSON document.
 std::string measured(const std::string& what) {
   CAPTURE(what);
   const ProgramResult result = run_shell("orthoread bench " + what + " --repeats 3 --threads 2 --json --quiet");
@@ -31,7 +31,7 @@ std::string measured(const std::string& what) {
   CHECK(number_in(json, "peak_mib") > 1);
   CHECK(number_in(json, "threads") == 2);
   CHECK(contains(json, "\n  \"instruction_set\": \""));
-  CHECK(contains(json, "; core "));  // of BLAS
+  CHECK(contains(json, "; core "));  // of the BLAS
   return json;
 }
 
@@ -74,14 +74,14 @@ TEST_CASE("bench: gemm") {
   CHECK(number_in(json, "fraction_of_gemm") == doctest::Approx(1));
 }
 
-TEST_CASE("bench: a table for people") {
+TEST_CASE("bench: the table") {
   const ProgramResult result = run_shell("orthoread bench scan --width 16 --tokens 8 --heads 2 --repeats 1 --quiet");
   CHECK(result.exit_code == 0);
   for (const char* word : {"forward", "backward", "both", "median", "minimum", "GFLOP/s", "of gemm", "peak memory"})
     CHECK_MESSAGE(contains(result.out, word), result.out);
 }
 
-TEST_CASE("bench: what is not allowed") {
+TEST_CASE("bench: errors") {
   check_refused("", "A subcommand is required (orthoread bench --help lists what is allowed)");
   check_refused("scan --width 0", "--width: a whole number from 1 is allowed, not 0");
   check_refused("scan --tokens 0", "--tokens: a whole number from 1 is allowed, not 0");

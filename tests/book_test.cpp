@@ -1,4 +1,4 @@
-// ./dev book: one page whose links all lead somewhere in it, and the reference of all public names.
+// ./dev book: one page without broken links, and the reference of all public names.
 #include "data/files.h"
 #include "tests/program.h"
 
@@ -11,7 +11,7 @@ using namespace orthoread;
 
 namespace {
 
-/// The values of all attributes of this name.
+/// The values of all attributes with this name.
 std::vector<std::string> attributes(const std::string& page, const std::string& name) {
   std::vector<std::string> found;
   const std::string start = " " + name + "=\"";
@@ -24,7 +24,7 @@ std::vector<std::string> attributes(const std::string& page, const std::string& 
 
 }  // namespace
 
-TEST_CASE("book: all pages in one, without a link that leads nowhere or into the network") {
+TEST_CASE("book: all pages in one, without broken links and without loading from the network") {
   if (run_shell("command -v pandoc && command -v doxygen").exit_code != 0) {
     MESSAGE("skipped: pandoc or doxygen is not installed (./dev book installs them)");
     return;
@@ -32,14 +32,14 @@ TEST_CASE("book: all pages in one, without a link that leads nowhere or into the
   const TemporaryFolder folder;
   const ProgramResult result =
       run_shell(fmt::format("cd '{}' && DEV_BOOK_FOLDER='{}' ./dev book", ORTHOREAD_SOURCE_DIR, folder.path()));
-  CHECK_MESSAGE(result.exit_code == 0, result.err);  // which is not 0 for a public name without a doc comment
+  CHECK_MESSAGE(result.exit_code == 0, result.err);  // fails for a public name without a doc comment
   CHECK(contains(read_file(folder / "reference/classorthoread_1_1Tensor.html"), "An Array and where it came from."));
   const std::string page = read_file(folder / "orthoread.html");
   std::set<std::string> ids;
   for (const std::string& id : attributes(page, "id")) ids.insert(id);
   size_t links = 0;
   for (const std::string& link : attributes(page, "href")) {
-    if (link.starts_with("http")) continue;  // to read further
+    if (link.starts_with("http")) continue;  // further reading
     CHECK_MESSAGE((link.starts_with("#") && ids.contains(link.substr(1))), link);
     ++links;
   }
@@ -51,7 +51,7 @@ TEST_CASE("book: all pages in one, without a link that leads nowhere or into the
       if (entry.path().extension() == ".md") CHECK_MESSAGE(ids.contains(name), (name + " is not in the book"));
     }
   }
-  // A sentence that ends in "… is below 1." must not begin a list where the line is broken before the 1.
+  // If a line happens to start with "1." at the end of a sentence, it must not start a list.
   for (size_t at = page.find("<ol"); at != page.npos; at = page.find("<ol", at + 1)) {
     const std::string list = page.substr(at, page.find("</ol>", at) - at);
     CHECK_MESSAGE(list.find("<li") != list.rfind("<li"), list.substr(0, 200));

@@ -10,7 +10,7 @@ TEST_CASE("checksum: the examples of FIPS 180-4") {
   CHECK(sha256(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-TEST_CASE("checksum: it can be asked between the bytes") {
+TEST_CASE("checksum: hex() may be called between updates") {
   Sha256 sum;
   std::string all;
   for (int i = 0; i < 200; ++i) {

@@ -1,5 +1,4 @@
-// Gradients that are sums over rows: several threads share the rows, and none may add to a sum that another one adds
-// to.
+// Gradients that are sums over rows. Threads share the rows, and no two threads may add to the same sum.
 #pragma once
 
 #include "ops/layout.h"
@@ -11,8 +10,8 @@
 
 namespace orthoread {
 
-/// y = f(inputs, weights), each row of y from the same row of all inputs. The weights' gradients must be, to the bit,
-/// those of each `chunk` of rows by itself, added in order.
+/// y = f(inputs, weights), where a row of y depends only on the same row of each input. The gradients of the weights
+/// must equal, to the bit, the gradients of each `chunk` of rows, added in order.
 template <class F>
 void check_sums_of_chunks(const std::string& name, const std::vector<Shape>& inputs, const std::vector<Shape>& weights,
                           int64_t chunk, F f) {

@@ -1,4 +1,4 @@
-// docs/compare.md: the same training in three styles ends with the same loss, and the page's line counts are right.
+// docs/compare.md: training in three styles ends with the same loss, and the line counts on the page are right.
 #include "data/files.h"
 #include "tests/program.h"
 
@@ -12,7 +12,7 @@ namespace {
 
 const std::string kFolder = std::string(ORTHOREAD_SOURCE_DIR) + "/apps/compare/";
 
-/// The line "loss 0.123456789012".
+/// The line "loss 0.123456789012" of the output.
 std::string loss(const std::string& command) {
   const std::string out = run_shell(command).out;
   return out.substr(0, out.find('\n'));

@@ -14,7 +14,7 @@ TEST_CASE("conv: values as in PyTorch") {
   CHECK(values(causal_conv(x, w, bias).value()) == Numbers{3.5, 3.5, 11.5, 8.5, 22.5, 11.5, 34.5, 14.5, 46.5, 17.5});
 }
 
-TEST_CASE("conv: nothing comes from a later token or another sequence") {
+TEST_CASE("conv: outputs do not depend on later tokens or other sequences") {
   const Array<double> x = uniform_array({2, 6, 3}, 1), w = uniform_array({3, 1, 4}, 2), bias = uniform_array({3}, 3);
   const Array<double> y = causal_conv<double>(x, w, bias).value();
   Array<double> changed = x;
@@ -23,7 +23,7 @@ TEST_CASE("conv: nothing comes from a later token or another sequence") {
   for (int64_t i = 0; i < 36; ++i) CHECK((y.data()[i] == z.data()[i]) == (i < 9 || i >= 18));
 }
 
-TEST_CASE("conv: gradients, also of fewer tokens than taps, one tap, many tokens, and nothing") {
+TEST_CASE("conv: gradients; also with fewer tokens than taps, one tap, many tokens, and no tokens") {
   const std::vector<std::vector<Input>> cases = {{{2, 6, 3}, {3, 1, 4}, {3}},
                                                  {{2, 2, 3}, {3, 1, 4}, {3}},
                                                  {{1, 3, 2}, {2, 1, 1}, {2}},
@@ -34,7 +34,7 @@ TEST_CASE("conv: gradients, also of fewer tokens than taps, one tap, many tokens
   }
 }
 
-TEST_CASE("conv: silu, fused with it, is what the two ops compute") {
+TEST_CASE("conv: conv and silu fused equal the two ops") {
   const auto fused = [](const auto& x) { return causal_conv_silu(x[0], x[1], x[2]); };
   const auto composed = [](const auto& x) { return silu(causal_conv(x[0], x[1], x[2])); };
   for (const Shape& shape : {Shape{2, 9, 5}, {3, 2, 16}, {1, 40, 192}, {0, 3, 2}}) {
@@ -46,7 +46,7 @@ TEST_CASE("conv: silu, fused with it, is what the two ops compute") {
                  [](const auto& x) { return causal_conv_silu(x[0], x[1], x[2]); });
 }
 
-TEST_CASE("conv: silu in float as by std::exp, for all that float's exp can give") {
+TEST_CASE("conv: silu in float agrees with std::exp, over the whole range of exp") {
   std::vector<float> u;
   for (float x = -88; x <= 88; x += 0.25f) u.push_back(x);
   const auto channels = static_cast<int64_t>(u.size());
@@ -59,14 +59,14 @@ TEST_CASE("conv: silu in float as by std::exp, for all that float's exp can give
   }
 }
 
-TEST_CASE("conv: the gradients of weight and bias are the sequences' own, added in order") {
+TEST_CASE("conv: the gradients of weight and bias are those of each sequence, added in order") {
   check_sums_of_chunks("causal_conv", {{6, 9, 20}}, {{20, 1, 4}, {20}}, 1,
                        [](const auto& x, const auto& w) { return causal_conv(x[0], w[0], w[1]); });
   check_sums_of_chunks("causal_conv_silu", {{6, 9, 20}}, {{20, 1, 4}, {20}}, 1,
                        [](const auto& x, const auto& w) { return causal_conv_silu(x[0], w[0], w[1]); });
 }
 
-TEST_CASE("conv: shapes that do not fit") {
+TEST_CASE("conv: errors") {
   const auto zeros = [](const Shape& shape) { return Tensor<double>(Array<double>(shape)); };
   const char* message =
       "causal_conv: x must be (B, S, C), weight (C, 1, K), bias (C): x is [2, 5, 3], weight is [4, 1, 4], bias is [3]";

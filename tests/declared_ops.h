@@ -1,4 +1,4 @@
-// Which ops the library has: the functions that the headers of ops/ declare as giving tensors.
+// The ops of the library: the functions in the headers of ops/ that return tensors.
 #pragma once
 
 #include "data/files.h"
@@ -11,7 +11,7 @@ namespace orthoread {
 
 inline bool in_a_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-/// Their names; the operators are other names of these. (The checker, ops/gradcheck, has no ops.)
+/// Their names. Operators are not listed: they have a named op. (The checker, ops/gradcheck, has no ops.)
 inline std::set<std::string> declared_ops() {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(ORTHOREAD_SOURCE_DIR "/ops")) {

@@ -55,7 +55,7 @@ TEST_CASE("elementwise: broadcasting by a naive loop over four axes") {
     for (const Shape& sb : shapes) {
       const Array<double> a = uniform_array(sa, 1), b = uniform_array(sb, 2);
       const Array<double> y = add(a, b);
-      const auto at = [](const Array<double>& x, const Shape& index) {  // index: of four axes
+      const auto at = [](const Array<double>& x, const Shape& index) {  // index: four axes
         int64_t offset = 0;
         for (size_t i = 4 - x.shape().size(); i < 4; ++i) {
           const int64_t n = x.shape()[i - (4 - x.shape().size())];
@@ -104,13 +104,13 @@ TEST_CASE("elementwise: gradients of two operands, and of broadcast ones") {
   }
 }
 
-TEST_CASE("elementwise: gradients of arrays that several threads share") {
+TEST_CASE("elementwise: gradients of arrays that are divided among threads") {
   check_gradient("silu", {{90, 300}}, [](const auto& x) { return silu(x[0]); });
   check_gradient("mul", {{90, 300}, {300}}, [](const auto& x) { return mul(x[0], x[1]); });
   check_gradient("div", {{90, 1}, Input({300}, 0.5, 2)}, [](const auto& x) { return div(x[0], x[1]); });
 }
 
-TEST_CASE("elementwise: smooth functions have their derivative at 0 too") {
+TEST_CASE("elementwise: smooth functions have the right derivative at 0") {
   const Input zero = Array<double>({3}, {0, 1, -1});
   check_gradient("sigmoid", {zero}, [](const auto& x) { return sigmoid(x[0]); });
   check_gradient("log_sigmoid", {zero}, [](const auto& x) { return log_sigmoid(x[0]); });
@@ -131,7 +131,7 @@ TEST_CASE("elementwise: gradients at kinks as in PyTorch") {
   CHECK(values(c.grad()) == Numbers{5, 5, 0});
 }
 
-TEST_CASE("elementwise: a NaN passes on") {
+TEST_CASE("elementwise: NaN propagates") {
   const Tensor<double> bad = constant({1}, {kNaN}), one = constant({1}, {1});
   for (const Tensor<double>& y :
        {maximum(bad, one), maximum(one, bad), maximum(bad, bad), clamp_min(bad, 0.0), abs(bad), sigmoid(bad),

@@ -14,13 +14,13 @@ TEST_CASE("embedding: rows of the table") {
   CHECK(embedding(table, Array<int64_t>({0})).shape() == Shape{0, 2});
 }
 
-TEST_CASE("embedding: gradients, a repeated token and an unused row included") {
+TEST_CASE("embedding: gradients, with a repeated token and an unused row") {
   check_gradient("embedding", {{4, 3}}, [](const auto& x) {
     return embedding(x[0], Array<int64_t>({2, 3}, {2, 0, 2, 3, 2, 0}));
   });
 }
 
-TEST_CASE("embedding: tokens and shapes that do not fit") {
+TEST_CASE("embedding: errors") {
   const Tensor<double> table = constant({3, 2}, Numbers(6));
   CHECK(thrown([&] {
           embedding(table, Array<int64_t>({2}, {0, 3}));

@@ -1,4 +1,4 @@
-// The mistakes of docs/errors.md, each provoked: the page shows this code, and the message that it gets.
+// Provokes the mistakes of docs/errors.md. The page shows this code and the message.
 #include "data/files.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -18,7 +18,7 @@ const std::string kPage = read_file(std::string(ORTHOREAD_SOURCE_DIR) + "/docs/e
 
 Tensor<double> zeros(const Shape& shape) { return Tensor<double>::leaf(Array<double>(shape)); }
 
-/// An op whose backward forgets that its second input was repeated.
+/// An op whose backward does not sum the gradient of its broadcast second input.
 Tensor<double> careless_add(const Tensor<double>& a, const Tensor<double>& b) {
   return record<double>("careless_add", add(a.value(), b.value()), {a, b},
                         [](const Array<double>& dy, const Want&) -> Grads<double> {
@@ -26,7 +26,7 @@ Tensor<double> careless_add(const Tensor<double>& a, const Tensor<double>& b) {
                         });
 }
 
-// The page must show the statement and what it says.
+// Checks that the page shows the statement and its message.
 #define SHOWN(...)                                                                                     \
   {                                                                                                    \
     const std::string code = #__VA_ARGS__, message = thrown([&] { __VA_ARGS__; });                     \
@@ -74,7 +74,7 @@ TEST_CASE("errors: numbers") {
   SHOWN(x.value().item())
 }
 
-TEST_CASE("errors: a tensor edited after its use is none, and the gradient is that of the numbers that were used") {
+TEST_CASE("errors: editing a tensor after its use is no error; the gradient is that of the numbers used") {
   Tensor<double> x = leaf({2}, {3, 4});
   const Tensor<double> loss = sum(x * x);
   x.edit()[0] = 100;
@@ -83,7 +83,7 @@ TEST_CASE("errors: a tensor edited after its use is none, and the gradient is th
   CHECK(values(x.value()) == Numbers{100, 4});
 }
 
-TEST_CASE("errors: nothing else is on the page, and what the instructor's page quotes is") {
+TEST_CASE("errors: the page shows no other message, and all that the instructor's page quotes") {
   const auto occurrences = [](const std::string& text, const std::string& part) {
     int n = 0;
     for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++n;

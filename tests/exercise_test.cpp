@@ -1,4 +1,4 @@
-// The exercises: each hole fails with the message that docs/exercises.md shows, each solution passes.
+// The exercises: each hole fails with the message in docs/exercises.md, and each solution passes.
 #include "data/files.h"
 #include "tests/program.h"
 
@@ -22,7 +22,7 @@ std::vector<std::string> names() {
   return found;
 }
 
-/// `./dev exercise …`, with the reader's files in this folder.
+/// Runs `./dev exercise …` with the reader's files in this folder.
 ProgramResult dev(const TemporaryFolder& mine, const std::string& words) {
   return run_shell(fmt::format("cd '{}' && DEV_BUILD_FOLDER='{}' DEV_EXERCISES_FOLDER='{}' ./dev exercise {}",
                                kRoot.string(), ORTHOREAD_BUILD_DIR, mine.path(), words));
@@ -30,7 +30,7 @@ ProgramResult dev(const TemporaryFolder& mine, const std::string& words) {
 
 }  // namespace
 
-TEST_CASE("exercise: ten, whose holes fail with their message and whose solutions pass") {
+TEST_CASE("exercise: ten exercises; the holes fail with their message, the solutions pass") {
   const std::string page = read_file(kRoot / "docs/exercises.md");
   CHECK(names().size() == 10);
   for (const std::string& name : names()) {
@@ -48,7 +48,7 @@ TEST_CASE("exercise: ten, whose holes fail with their message and whose solution
   }
 }
 
-TEST_CASE("exercise: from a hole to the solution, as a reader goes") {
+TEST_CASE("exercise: from a hole to the solution, as a reader does it") {
   const TemporaryFolder mine;
   CHECK(contains(dev(mine, "").out, "9: the gradient of a rank-one write.\n"));
   const ProgramResult begun = dev(mine, "1");
@@ -72,7 +72,7 @@ TEST_CASE("exercise: from a hole to the solution, as a reader goes") {
   CHECK(broken.err.ends_with("01_product.cpp does not compile yet\n"));
 }
 
-TEST_CASE("exercise: what crashes, and what only looks right, is rejected in words") {
+TEST_CASE("exercise: crashes and subtly wrong answers are rejected with an explanation") {
   const TemporaryFolder mine;
   const auto judged = [&](const std::string& number, const std::string& name, const std::string& filling) {
     if (!fs::exists(mine / name)) dev(mine, number);
@@ -118,7 +118,7 @@ TEST_CASE("exercise: shape puzzles") {
   CHECK(contains(dev(mine, "shapes hint 2").out, "What forward sums, backward repeats"));
 }
 
-TEST_CASE("exercise: one that there is not") {
+TEST_CASE("exercise: an unknown exercise") {
   const TemporaryFolder mine;
   CHECK(dev(mine, "11").exit_code == 2);
   CHECK(dev(mine, "11").err == "dev: there are the exercises 1 to 10, and shapes, not '11'\n");

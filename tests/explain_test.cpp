@@ -1,4 +1,4 @@
-// orthoread explain: what the headers say about each op.
+// orthoread explain: the documentation of each op.
 #include "apps/json_file.h"
 #include "data/files.h"
 #include "tests/program.h"
@@ -25,7 +25,7 @@ std::vector<std::string> lines_of(const fs::path& file) {
   return lines;
 }
 
-/// The names that a tensor of the program's own listing has, by header: found without its help.
+/// The names of functions in each header that return tensors, found independently of the program.
 std::set<std::string> declared_ops() {
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(kRoot / "ops")) {
@@ -40,7 +40,7 @@ std::set<std::string> declared_ops() {
   return names;
 }
 
-/// The line that "ops/conv.h:15" names.
+/// The source line at "ops/conv.h:15".
 std::string line_at(const std::string& place) {
   const size_t colon = place.find(':');
   REQUIRE(colon != place.npos);
@@ -49,7 +49,7 @@ std::string line_at(const std::string& place) {
 
 }  // namespace
 
-TEST_CASE("explain: every op has all that is to be said about it") {
+TEST_CASE("explain: every op has all parts of its documentation") {
   const ProgramResult result = run_shell("orthoread explain --json");
   REQUIRE(result.exit_code == 0);
   std::set<std::string> explained;
@@ -61,14 +61,14 @@ TEST_CASE("explain: every op has all that is to be said about it") {
       CHECK_MESSAGE(!op[part].get<std::string>().empty(), (part + " is missing in the doc comment of " + name));
     CHECK(!op["declarations"].empty());
     const std::string use = op["use"];
-    CHECK(std::count(use.begin(), use.end(), '\n') == 0);  // one line on when to use it
+    CHECK(std::count(use.begin(), use.end(), '\n') == 0);  // "use" is one line
     for (const char* place : {"header", "source"}) CHECK(contains(line_at(op[place]), " " + name + "("));
   }
   CHECK(explained == declared_ops());
   CHECK(explained.size() >= 45);
 }
 
-TEST_CASE("explain: one op, for a person and as JSON") {
+TEST_CASE("explain: one op, as text and as JSON") {
   const ProgramResult text = run_shell("orthoread explain log_softmax");
   CHECK(text.exit_code == 0);
   CHECK(contains(text.out, "Tensor<T> log_softmax(const Tensor<T>& x)\n"));
@@ -76,14 +76,14 @@ TEST_CASE("explain: one op, for a person and as JSON") {
   CHECK(contains(text.out, "shapes        x (..., V) -> the same\n"));
   CHECK(contains(text.out, "derivative    dx = dy - exp(y) sum(dy), along the last axis.\n"));
   const Json one = parse_json(run_shell("orthoread explain sum --json").out, "explain");
-  CHECK(one["declarations"].size() == 2);  // over axes, and of all
+  CHECK(one["declarations"].size() == 2);  // over some axes, and over all
   CHECK(contains(one["declarations"][1], "sum(const Tensor<T>& x)"));
   // Formulas keep their lines.
   CHECK(contains(run_shell("orthoread explain mlstm_composed").out,
                  "\n                C_t = f' C_{t-1} + i' k_t v_t^T     n_t = f' n_{t-1} + i' k_t\n"));
 }
 
-TEST_CASE("explain: the list, and a name that there is not") {
+TEST_CASE("explain: the list, and an unknown name") {
   const ProgramResult list = run_shell("orthoread explain");
   CHECK(list.exit_code == 0);
   CHECK(contains(list.out, "softplus           log(1 + exp(x)), without overflow"));

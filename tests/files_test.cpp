@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What `call` says when it throws.
+/// The message of the exception that `call` throws.
 template <class Call>
 std::string message(Call call) {
   try {
@@ -29,7 +29,7 @@ std::string message(Call call) {
   return "no error";
 }
 
-/// While it lives, no file may grow beyond `bytes`: to a program that ignores SIGXFSZ, a disk that is full.
+/// While it exists, no file may grow beyond `bytes`. A program that ignores SIGXFSZ sees this like a full disk.
 struct FileSizeLimit {
   explicit FileSizeLimit(rlim_t bytes) : handler(std::signal(SIGXFSZ, SIG_IGN)) {
     getrlimit(RLIMIT_FSIZE, &before);
@@ -49,7 +49,7 @@ struct FileSizeLimit {
 
 }  // namespace
 
-TEST_CASE("files: what is written is read, and nothing else is left in the folder") {
+TEST_CASE("files: a written file reads back equal, and no other file remains") {
   const TemporaryFolder folder;
   const std::string path = folder / "file";
   for (const size_t size : {size_t{0}, size_t{1}, size_t{4096}, size_t{1} << 20}) {
@@ -61,11 +61,11 @@ TEST_CASE("files: what is written is read, and nothing else is left in the folde
   CHECK(folder.entries() == 1);
 }
 
-TEST_CASE("files: a file whose size the system does not know is read to its end") {
-  CHECK(read_file("/proc/self/status").find("VmSize") != std::string::npos);  // its size is given as 0
+TEST_CASE("files: a file whose size is reported as 0 is read to its end") {
+  CHECK(read_file("/proc/self/status").find("VmSize") != std::string::npos);  // its size is reported as 0
 }
 
-TEST_CASE("files: a written file has the rights that the umask leaves") {
+TEST_CASE("files: a new file has the permissions that the umask allows") {
   const TemporaryFolder folder;
   const mode_t before = umask(022);
   write_file_atomically(folder / "file", "text");
@@ -73,7 +73,7 @@ TEST_CASE("files: a written file has the rights that the umask leaves") {
   CHECK(fs::status(folder / "file").permissions() == fs::perms(0644));
 }
 
-TEST_CASE("files: a file that is written again keeps its mode, whatever the umask") {
+TEST_CASE("files: a rewritten file keeps its mode, whatever the umask") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "file", "old");
   for (const auto mode : {fs::perms(0600), fs::perms(0664)}) {
@@ -83,7 +83,7 @@ TEST_CASE("files: a file that is written again keeps its mode, whatever the umas
   }
 }
 
-TEST_CASE("files: a symbolic link stays, and what it leads to is written") {
+TEST_CASE("files: a symbolic link stays, and its target is written") {
   const TemporaryFolder folder;
   fs::create_directories(folder / "far/away");
   const std::string file = folder / "far/away/file";
@@ -102,13 +102,13 @@ TEST_CASE("files: a symbolic link stays, and what it leads to is written") {
         "cannot write " + (folder / "round") + ": Too many levels of symbolic links");
 }
 
-TEST_CASE("files: the file before stays under another name") {
+TEST_CASE("files: the previous file stays under another name") {
   const TemporaryFolder folder;
   for (const char* text : {"1", "2", "3"}) write_file_atomically(folder / "file", text, "before");
   CHECK(read_file(folder / "file") == "3");
   CHECK(read_file(folder / "before") == "2");
   fs::remove(folder / "before");
-  fs::create_hard_link(folder / "file", folder / "before");  // where a crash may have ended the last call
+  fs::create_hard_link(folder / "file", folder / "before");  // as after a crash in the last call
   write_file_atomically(folder / "file", "3", "before");
   write_file_atomically(folder / "file", "4", "before");
   CHECK(read_file(folder / "before") == "3");
@@ -121,7 +121,7 @@ TEST_CASE("files: the file before stays under another name") {
   CHECK(read_file(folder / "before") == "2");
 }
 
-TEST_CASE("files: a signal during a call is no error") {
+TEST_CASE("files: a signal during a system call is no error") {
   const TemporaryFolder folder;
   const auto interrupted = [](const char* call, auto what) {
     const FailingCall failing(call, EINTR, 3);
@@ -135,7 +135,7 @@ TEST_CASE("files: a signal during a call is no error") {
   CHECK(read_file(folder / "file") + read_file(folder / "log") == "textline");
 }
 
-TEST_CASE("files: what the disk refuses is an error of the storage") {
+TEST_CASE("files: a failing disk is a StorageError") {
   const TemporaryFolder folder;
   const auto refused = [&](const char* call, auto what) {
     const FailingCall failing(call, EIO);
@@ -148,7 +148,7 @@ TEST_CASE("files: what the disk refuses is an error of the storage") {
   refused("fsync", [&] { AppendFile(folder / "log", 0).flush_to_disk(); });
 }
 
-TEST_CASE("files: new folders are on the disk, each in the one above it") {
+TEST_CASE("files: new folders are flushed to disk, with the entry in their parent") {
   const TemporaryFolder folder;
   const std::string top = fs::canonical(folder.path());
   {
@@ -166,7 +166,7 @@ TEST_CASE("files: new folders are on the disk, each in the one above it") {
   CHECK(refused("/proc/orthoread").starts_with("cannot make the folder /proc/orthoread: "));
 }
 
-TEST_CASE("files: a renamed file is on the disk") {
+TEST_CASE("files: a rename is flushed to disk") {
   const TemporaryFolder folder;
   const std::string top = fs::canonical(folder.path());
   write_file_atomically(top + "/a", "x");
@@ -179,7 +179,7 @@ TEST_CASE("files: a renamed file is on the disk") {
         "cannot write " + top + "/b: No such file or directory");
 }
 
-TEST_CASE("files: a path without a folder means this folder") {
+TEST_CASE("files: a path without a folder means the current folder") {
   const TemporaryFolder folder;
   const fs::path before = fs::current_path();
   fs::current_path(folder.path());
@@ -188,7 +188,7 @@ TEST_CASE("files: a path without a folder means this folder") {
   CHECK(read_file(folder / "file") == "text");
 }
 
-TEST_CASE("files: a full disk leaves the old file and no other") {
+TEST_CASE("files: on a full disk only the old file remains") {
   const TemporaryFolder folder;
   const std::string path = folder / "file", large(100000, 'x');
   write_file_atomically(path, "old");
@@ -210,12 +210,12 @@ TEST_CASE("files: errors of writing") {
   CHECK(write(folder.path()) == "cannot write " + folder.path() + ": it is a folder");
   mkfifo((folder / "pipe").c_str(), 0600);
   CHECK(write(folder / "pipe") == "cannot write " + (folder / "pipe") + ": it is not a regular file");
-  CHECK(fs::is_fifo(folder / "pipe"));                                  // and not a file in its place
+  CHECK(fs::is_fifo(folder / "pipe"));                                  // not replaced by a file
   CHECK(write("/proc/file").starts_with("cannot write /proc/file: "));  // a folder that root cannot write either
 
   write_file_atomically(folder / "file", "old");
   CHECK(write(folder / "file/below") == "cannot write " + (folder / "file/below") + ": Not a directory");
-  if (geteuid() != 0) {  // root writes anywhere
+  if (geteuid() != 0) {  // root may write anywhere
     fs::permissions(folder.path(), fs::perms(0500));
     CHECK(write(folder / "file") == "cannot write " + (folder / "file") + ": Permission denied");
     fs::permissions(folder.path(), fs::perms(0700));
@@ -224,7 +224,7 @@ TEST_CASE("files: errors of writing") {
   CHECK(folder.entries() == 2);
 }
 
-TEST_CASE("files: appending keeps what it is told to keep, and nothing behind it") {
+TEST_CASE("files: an AppendFile keeps the first `keep` bytes") {
   const TemporaryFolder folder;
   const std::string path = folder / "file";
   write_file_atomically(path, "0123456789");

@@ -1,4 +1,4 @@
-// The flags of the program: what is refused and how that is said, what --help tells, what all commands share.
+// The flags of the program: errors, --help, and the flags that all commands share.
 #include "data/files.h"
 #include "tests/program.h"
 
@@ -78,7 +78,7 @@ TEST_CASE("a validation set without a query is refused") {
   check_refused("orthoread eval --checkpoint " + folder / "run/model.safetensors --batches 1" + one_pair, 2, message);
 }
 
-TEST_CASE("an instruction set is a flag of what computes") {
+TEST_CASE("commands that compute have --instruction-set") {
   for (const std::string set : {"baseline", "avx2", "avx512"}) {
     const ProgramResult flag = run_shell("orthoread info --json --instruction-set " + set),
                         variable = run_shell("ORTHOREAD_ISA=" + set + " '" ORTHOREAD_PROGRAM "' info --json");

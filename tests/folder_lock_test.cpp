@@ -25,7 +25,7 @@ std::string refusal(const std::string& folder) {
 
 }  // namespace
 
-TEST_CASE("folder lock: one at a time, until it ends") {
+TEST_CASE("folder lock: one holder at a time") {
   const TemporaryFolder folder;
   CHECK_FALSE(is_locked(folder.path()));
   {
@@ -58,18 +58,18 @@ TEST_CASE("folder lock: it can be waited for") {
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   CHECK_FALSE(taken);
-  lock->remove_file();  // who waited must not believe to hold what nobody else can see
+  lock->remove_file();  // the waiting process must not lock the removed file
   lock.reset();
   waiting.join();
   CHECK(taken);
   CHECK(fs::exists(folder / "lock"));
 }
 
-TEST_CASE("folder lock: those who ask keep nobody out") {
+TEST_CASE("folder lock: is_locked keeps no process out") {
   const TemporaryFolder folder;
   REQUIRE(run_shell("touch " + folder / "lock").exit_code == 0);
   const int asking = open((folder / "lock").c_str(), O_RDONLY);
-  REQUIRE(flock(asking, LOCK_SH) == 0);  // the moment that is_locked has it, made long
+  REQUIRE(flock(asking, LOCK_SH) == 0);  // as is_locked does for a moment
   std::thread soon_done([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     close(asking);
@@ -78,7 +78,7 @@ TEST_CASE("folder lock: those who ask keep nobody out") {
   soon_done.join();
 }
 
-TEST_CASE("folder lock: a file system that cannot lock is a warning, another error is called what it is") {
+TEST_CASE("folder lock: a file system without locks is a warning, other errors are reported") {
   const TemporaryFolder folder;
   for (const int error : {ENOLCK, ENOSYS, EOPNOTSUPP}) {
     const FailingCall failing("flock", error);

@@ -1,4 +1,4 @@
-// The fused memory and its twin, the composed one, run on the same inputs with each instruction set.
+// Runs the fused memory and its composed twin on the same inputs, with each instruction set.
 #pragma once
 
 #include "core/parallel.h"
@@ -9,7 +9,7 @@
 
 namespace orthoread {
 
-/// Sets the instruction set and the number of threads back at the end.
+/// Restores the instruction set and the number of threads at the end.
 struct KeepSettings {
   KeepSettings() = default;
   KeepSettings(const KeepSettings&) = delete;
@@ -29,8 +29,8 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
-/// The sets of kernels that this processor can run. Where sanitizers watch, only the set that they see
-/// (CMakeLists.txt): without them all are tested.
+/// The instruction sets to test: all that this processor supports. With sanitizers, only the set that they can check
+/// (CMakeLists.txt); builds without them test all.
 inline std::vector<InstructionSet> tested_instruction_sets() {
   std::vector<InstructionSet> sets;
   for (const InstructionSet set : kInstructionSets)
@@ -38,7 +38,7 @@ inline std::vector<InstructionSet> tested_instruction_sets() {
   return sets;
 }
 
-/// body() with each of these sets.
+/// Calls body() with each of these sets.
 template <class Body>
 void with_each_instruction_set(const Body& body) {
   const KeepSettings keep;
@@ -57,7 +57,7 @@ enum { query, key, value, input_gate, log_forget };
 
 inline std::string title(const MemoryRead& read) { return fmt::format("{}, alpha {}", read.name(), read.alpha); }
 
-/// h and the five gradients of <dh, h>.
+/// h, and the five gradients of <dh, h>.
 template <Real T>
 using Results = std::vector<Array<T>>;
 inline const char* const kNames[] = {"h", "dq", "dk", "dv", "d input gate", "d log forget"};
@@ -69,7 +69,7 @@ Results<T> run(const Memory& memory, const Inputs<double>& x, const Array<double
   const Tensor<T> h = memory(leaves);
   backward(h, cast<T>(dh));
   Results<T> results = {h.value()};
-  for (const Tensor<T>& leaf : leaves) {  // raw, the composed form does not look at a first token's forget gate
+  for (const Tensor<T>& leaf : leaves) {  // the composed raw read does not use the first token's forget gate
     results.push_back(leaf.grad().defined() ? leaf.grad() : Array<T>(leaf.shape()));
   }
   return results;
@@ -85,13 +85,13 @@ Results<T> twin(const Inputs<double>& x, const MemoryRead& read, const Array<dou
   return run<T>([&](const auto& y) { return mlstm_composed(y[0], y[1], y[2], y[3], y[4], read); }, x, dh);
 }
 
-/// What errors of each result are measured by: its largest number, but for the gradient of an input x at least
-/// |dh|.|h| / |x|, or |dh|.|h| for a gate, the largest of any head and token.
+/// The scale by which the error of each result is divided: its largest absolute value; for the gradient of an input x
+/// at least |dh|.|h| / |x|, and for that of a gate at least |dh|.|h|, the largest of any head and token.
 ///
-/// For a gradient may be nothing but the difference of such terms. h hardly depends on the scale of q, of all keys
-/// together or of exp(gates), which its denominator divides out again, nor ns's on the scale of v: with one token in
-/// the memory the gradients of gates, or of q where the read is raw, are 0 in truth, but for eps, and else rounding
-/// errors of those terms, whoever computes them.
+/// The reason: a gradient may be a difference of such terms. h hardly depends on the scale of q, of all keys or of
+/// exp(gates), which the denominator cancels; and for ns reads, not on the scale of v. With one token in the memory,
+/// the exact gradients of the gates (and of q for the raw read) are 0 up to eps, so any computed value consists of the
+/// rounding errors of those terms.
 inline std::vector<double> sizes(const Inputs<double>& x, const Array<double>& dh, const Results<double>& results) {
   const int64_t d = dh.dim(2) / x[input_gate].dim(2);
   double terms = 0;

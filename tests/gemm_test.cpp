@@ -9,7 +9,7 @@ using namespace orthoread;
 
 namespace {
 
-/// op(a) op(b) of two matrices, by its definition.
+/// op(a) op(b) of two matrices, by definition.
 Array<double> naive(const Array<double>& a, const Array<double>& b, bool transpose_a, bool transpose_b) {
   const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1), n = b.dim(transpose_b ? 0 : 1);
   Array<double> y({m, n});
@@ -41,7 +41,7 @@ TEST_CASE("gemm: all four transpositions by a naive loop, in float, double and D
 }
 
 TEST_CASE("gemm: alpha, beta and strides, Dual slopes included") {
-  // A 2 x 2 corner of wider matrices: c = alpha a b + beta c, and with beta = 0 whatever c held is gone.
+  // A 2 x 2 corner of wider matrices: c = alpha a b + beta c. With beta = 0 the old c must not matter.
   const std::vector<Dual> a = {{1, 1}, 2, -9, 3, {4, -1}, -9}, b = {5, 6, -9, 7, {8, 2}, -9};
   std::vector<Dual> c = {{1, 3}, 1, -9, 1, 1, -9};
   gemm<Dual>(2, 2, 2, Dual(2), {a.data(), 3}, {b.data(), 3}, Dual(10), c.data(), 3);
@@ -58,7 +58,7 @@ TEST_CASE("gemm: alpha, beta and strides, Dual slopes included") {
   CHECK(bad[0].value == 5);
 }
 
-TEST_CASE("gemm: batches, and batches that broadcast, one product at a time") {
+TEST_CASE("gemm: batches, with broadcasting, against single products") {
   const Array<double> a = uniform_array({2, 1, 3, 4}, 1), b = uniform_array({5, 4, 2}, 2);
   const Array<double> y = matmul(a, b);
   REQUIRE(y.shape() == Shape{2, 5, 3, 2});
@@ -85,7 +85,7 @@ TEST_CASE("gemm: gradients") {
   check_gradient("matmul, a^T", {{4, 3}, {4, 2}}, [](const auto& x) { return matmul(x[0], x[1], true, false); });
   check_gradient("matmul, b^T", {{3, 4}, {2, 4}}, [](const auto& x) { return matmul(x[0], x[1], false, true); });
   check_gradient("matmul, both^T", {{4, 3}, {2, 4}}, [](const auto& x) { return matmul(x[0], x[1], true, true); });
-  for (int flags = 0; flags < 4; ++flags) {  // square, so that one tensor can be both
+  for (int flags = 0; flags < 4; ++flags) {  // square, so that one tensor can be both factors
     check_gradient(fmt::format("matmul, square, {}", flags), {{2, 3, 3}, {2, 3, 3}},
                    [flags](const auto& x) { return matmul(x[0], x[1], (flags & 1) != 0, (flags & 2) != 0); });
     check_gradient(fmt::format("matmul, broadcast batch, {}", flags), {{2, 1, 3, 3}, {3, 3, 3}},
@@ -109,12 +109,12 @@ TEST_CASE("gemm: the same bits for any number of threads") {
   set_threads(before);
 }
 
-TEST_CASE("gemm: a NaN passes on") {
+TEST_CASE("gemm: NaN propagates") {
   const Array<double> bad({1, 2}, {kNaN, 0}), b({2, 1}, {0, 0});
   CHECK(std::isnan(matmul(bad, b).item()));
 }
 
-TEST_CASE("gemm: shapes that do not fit") {
+TEST_CASE("gemm: errors") {
   const auto zeros = [](const Shape& shape) { return Array<double>(shape); };
   CHECK(thrown([&] {
           matmul(zeros({4, 3}), zeros({4, 5}));

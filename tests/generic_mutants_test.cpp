@@ -1,9 +1,8 @@
-// Generic mutants: the mistakes that any op's backward may make, made by the engine.
+// Generic mutants: the mistakes that the backward of any op may make, injected by the engine.
 //
-// backward shows each gradient to its observer before it is used (core/tensor.h). Here the observer spoils the gradient
-// of one input of one op, and the checks of `orthoread gradcheck` have to notice: for every op of the library, every
-// input and every kind of mistake, without a line written for any of them. Mistakes inside a kernel are in
-// tests/mutants.txt.
+// backward shows each gradient to its observer before using it (core/tensor.h). Here the observer corrupts the gradient
+// of one input of one op, and the checks of `orthoread gradcheck` must notice. This covers every op, every input and
+// every kind of mistake without any code per op. Mistakes inside kernels are in tests/mutants.txt.
 #include "apps/gradcheck/matrix_checks.h"
 #include "apps/gradcheck/op_checks.h"
 #include "core/parallel.h"
@@ -19,7 +18,7 @@ using namespace orthoread;
 
 namespace {
 
-/// What backward has computed for one input of the node that it visits.
+/// The gradient that backward has computed for one input of the visited node.
 template <Real T>
 struct Visit {
   const Node<T>& node;
@@ -27,20 +26,20 @@ struct Visit {
   size_t input;
 
   const Array<T>& right() const { return grads[input]; }
-  /// The right gradient times a factor.
+  /// The correct gradient times a factor.
   Array<T> times(double factor) const {
     Array<T> y = right();
     T* to = y.edit();
     for (int64_t i = 0; i < y.size(); ++i) to[i] *= number<T>(factor);
     return y;
   }
-  /// The right gradient, but for this entry.
+  /// The correct gradient with another value in this entry.
   Array<T> with(int64_t entry, T value) const {
     Array<T> y = right();
     y.edit()[entry] = value;
     return y;
   }
-  /// Twice the gradient where this holds of another input.
+  /// The gradient, doubled where the condition holds for another input.
   template <class Condition>
   Array<T> doubled_where(const Condition& of_another) const {
     for (size_t j = 0; j < node.inputs.size(); ++j)
@@ -49,7 +48,7 @@ struct Visit {
   }
 };
 
-/// Makes a gradient wrong, on each kind of number. What it cannot make wrong it leaves as it is.
+/// Corrupts a gradient, for each scalar type. Gradients that it does not apply to stay unchanged.
 struct Mistake {
   const char* name;
   std::function<Array<float>(const Visit<float>&)> f32;
@@ -84,7 +83,7 @@ const std::vector<Mistake> kMistakes = {
      []<Real T>(const Visit<T>& at) {
        return at.with(at.right().size() / 2, number<T>(std::numeric_limits<double>::quiet_NaN()));
      }},
-    {"transposed",  // the numbers of its last two axes read by columns
+    {"transposed",  // the last two axes, read by columns
      []<Real T>(const Visit<T>& at) {
        const Array<T>& g = at.right();
        if (g.rank() < 2) return g;
@@ -138,7 +137,7 @@ const std::vector<Mistake> kMistakes = {
      []<Real T>(const Visit<T>& at) { return at.times(threads() == 2 ? kBillionth : 1); }},
 };
 
-/// A gradient that backward hands on: of one input of a node, which is the n-th of its op that a pass visits.
+/// The place of a mistake: an input of the n-th node of its op that a backward pass visits.
 struct Site {
   std::string op;
   int occurrence;
@@ -152,18 +151,18 @@ double slope_of(T x) {
   return 0;
 }
 
-/// Whether a wrong gradient differs from the right one by more than rounding errors, cotangents being normal: some
-/// gradients are zero by nature, or equal to their neighbours.
+/// Whether the corrupted gradient differs from the correct one by more than rounding errors. Cotangents are normal
+/// numbers. Some gradients are zero by nature, or equal to their neighbours.
 template <Real T>
 bool differ(const Array<T>& wrong, const Array<T>& right) {
   if (!wrong.defined()) return differ(Array<T>(right.shape()), right);
-  const auto agree = [](double a, double b) { return std::abs(a - b) <= 1e-12; };  // not if one is NaN
+  const auto agree = [](double a, double b) { return std::abs(a - b) <= 1e-12; };  // false for NaN
   return wrong.shape() != right.shape() ||
          !std::equal(right.data(), right.data() + right.size(), wrong.data(),
                      [&](T a, T b) { return agree(value_of(a), value_of(b)) && agree(slope_of(a), slope_of(b)); });
 }
 
-/// While one of these lives, backward hands a wrong gradient on at a site.
+/// While it exists, backward uses a corrupted gradient at a site.
 class Spoiled {
  public:
   Spoiled(const Site& site, const Mistake& mistake) : site_(site), mistake_(mistake) {
@@ -179,7 +178,7 @@ class Spoiled {
   Spoiled(const Spoiled&) = delete;
   Spoiled& operator=(const Spoiled&) = delete;
 
-  /// Whether a number has changed by it.
+  /// Whether the mistake has changed any number.
   bool changed() const { return changed_; }
 
  private:
@@ -187,7 +186,7 @@ class Spoiled {
   std::function<void(const Node<T>&, Grads<T>&)> observer() {
     return [this, last = uint64_t{0}, seen = 0](const Node<T>& node, Grads<T>& grads) mutable {
       if (node.spent) return;
-      if (node.number > std::exchange(last, node.number)) seen = 0;  // newest first: this is another pass
+      if (node.number > std::exchange(last, node.number)) seen = 0;  // visits are newest first: a new pass
       if (node.op != site_.op || seen++ != site_.occurrence) return;
       if (node.inputs[site_.input].node == nullptr || !grads[site_.input].defined() || grads[site_.input].size() == 0)
         return;
@@ -203,20 +202,20 @@ class Spoiled {
 };
 
 struct Check {
-  std::string name;  // an op's
+  std::string name;  // the op's name
   std::function<GradientReport()> report;
-  /// The gradients of its inputs, where what is wrong in an op of many can cancel out on the way to them.
+  /// The gradients of its inputs, because in a composite of many ops a mistake can cancel on the way to them.
   std::function<Arrays()> gradients = nullptr;
 };
 
-/// The memory composed of other ops, of one head and three tokens.
+/// The memory composed of other ops, with one head and three tokens.
 Check composed_memory(const MemoryRead& read) {
   const Shape vectors = {1, 3, 2}, gates = {1, 3, 1};
   const std::vector<Input> inputs = {
       {vectors, -2, 2}, {vectors, -2, 2}, {vectors, -2, 2}, {gates, -1, 1}, {gates, -2, 0}};
   const auto f = [read](const auto& x) { return mlstm_composed(x[0], x[1], x[2], x[3], x[4], read); };
-  const std::set<Way> off = {Way::jacobian, Way::differences, Way::wanted,  Way::aliased,
-                             Way::repeated, Way::symmetry,    Way::hessian, Way::float32};  // Dual sees all, and soon
+  const std::set<Way> off = {Way::jacobian, Way::differences, Way::wanted, Way::aliased, Way::repeated,
+                             Way::symmetry, Way::hessian,     Way::float32};  // Dual suffices, and is fast
   return {"mlstm_composed", [=] { return gradient_report("mlstm_composed", inputs, f, {.off = off}); },
           [=] {
             RandomStream random(1);
@@ -225,7 +224,7 @@ Check composed_memory(const MemoryRead& read) {
           }};
 }
 
-/// Those of `orthoread gradcheck`, but for the memory's long sequences.
+/// The checks of `orthoread gradcheck`, without the memory's long sequences.
 std::vector<Check> checks() {
   std::vector<Check> all;
   for (const std::string& op : checked_ops()) all.push_back({op, [op] { return check_op(op, 1); }});
@@ -243,7 +242,7 @@ std::vector<Check> checks() {
   return all;
 }
 
-/// Whether the mistake leaves the gradients of all inputs right.
+/// Whether the gradients of all inputs are correct in spite of the mistake.
 bool cancels_out(const Check& check, const Site& site, const Mistake& mistake) {
   if (!check.gradients) return false;
   const Arrays right = check.gradients();
@@ -253,7 +252,7 @@ bool cancels_out(const Check& check, const Site& site, const Mistake& mistake) {
                     [](const auto& a, const auto& b) { return !differ(b, a); });
 }
 
-/// The sites of a check's first pass.
+/// The sites of the first pass of a check.
 std::set<Site> sites_of(const Check& check) {
   std::set<Site> sites;
   std::map<std::string, int> seen;
@@ -273,11 +272,11 @@ std::set<Site> sites_of(const Check& check) {
 
 }  // namespace
 
-TEST_CASE("generic mutants: where no gradient is spoiled, all checks pass") {
+TEST_CASE("generic mutants: without a mistake all checks pass") {
   std::vector<Check> all = checks();
   const std::vector<MatrixCase> memories = {
       {.read = "ns5", .alpha = 0.3, .sequences = 1, .tokens = 6},  // a blend
-      {.read = "ns6", .sequences = 1, .tokens = 6},                // float's in double
+      {.read = "ns6", .sequences = 1, .tokens = 6},                // float input, computed in double
       {.read = "ns5", .rank = 1, .sequences = 1, .tokens = 6},
       {.read = "ns5", .normed = true, .masked = true}};  // two sequences of two chunks
   for (const MatrixCase& memory : memories) all.push_back({"mlstm", [memory] { return check_read(memory); }});
@@ -287,14 +286,14 @@ TEST_CASE("generic mutants: where no gradient is spoiled, all checks pass") {
   }
 }
 
-TEST_CASE("generic mutants: the check of each op notices every mistake in a gradient that its backward hands on") {
+TEST_CASE("generic mutants: the check of each op notices every mistake in a gradient of its backward") {
   std::map<std::string, int> by_check, by_mistake;
-  std::map<std::pair<std::string, size_t>, int> by_input;  // of an op that is recorded under its own name
+  std::map<std::pair<std::string, size_t>, int> by_input;  // for ops that are recorded under their own name
   for (const Check& check : checks()) {
     for (const Site& site : sites_of(check)) {
       const bool own = site.op == check.name;
       for (const Mistake& mistake : kMistakes) {
-        if (!own && &mistake != kMistakes.data()) break;  // a part of the op, which has a check of its own
+        if (!own && &mistake != kMistakes.data()) break;  // a part of the op, with its own check
         bool passed = false;
         {
           const Spoiled spoiled(site, mistake);
@@ -310,8 +309,7 @@ TEST_CASE("generic mutants: the check of each op notices every mistake in a grad
       }
     }
   }
-  // None is left out. Of the 19 mistakes those that change no number are not counted, such as the transpose of a
-  // vector.
+  // No op is left out. Mistakes that change no number do not count, such as the transpose of a vector.
   for (const std::string& op : declared_ops()) CHECK_MESSAGE(by_check[op] > 0, op);
   for (const Mistake& mistake : kMistakes) CHECK_MESSAGE(by_mistake[mistake.name] > 0, mistake.name);
   constexpr int kFewest = 14;

@@ -1,4 +1,4 @@
-// `orthoread gradcheck`: what it prints and returns, and the gains of its table against their formula.
+// `orthoread gradcheck`: its output and exit code, and the table of gains against their formulas.
 #include "apps/gradcheck/op_checks.h"
 #include "core/check.h"
 #include "data/files.h"
@@ -12,7 +12,7 @@
 namespace orthoread {
 namespace {
 
-/// The names of all ops that have a check at a small example, with this between them.
+/// The names of all ops with a check on a small example, joined by this text.
 std::string ops(const std::string& separator) { return fmt::format("{}", fmt::join(checked_ops(), separator)); }
 
 void check_refused(const std::string& arguments, const std::string& message) {
@@ -23,7 +23,7 @@ void check_refused(const std::string& arguments, const std::string& message) {
   CHECK(result.out.empty());
 }
 
-/// What follows the next `"key": ` in a JSON text, as a number; 0 for a text.
+/// The number after the next `"key": ` in a JSON text; 0 for a string.
 double next_number(const std::string& json, const std::string& key, size_t& at) {
   at = json.find("\"" + key + "\": ", at);
   REQUIRE(at != std::string::npos);
@@ -31,7 +31,7 @@ double next_number(const std::string& json, const std::string& key, size_t& at) 
   return std::strtod(json.c_str() + at, nullptr);
 }
 
-/// s <- s (3 - s^2) / 2 repeated, and its derivative.
+/// s <- s (3 - s^2) / 2 repeated, with its derivative.
 void cubic_steps(int steps, double& p, double& slope) {
   for (slope = 1; steps > 0; --steps) {
     slope *= 1.5 * (1 - p * p);
@@ -62,7 +62,7 @@ TEST_CASE("gradcheck: one check in depth") {
         json.out);
 }
 
-TEST_CASE("gradcheck: the query of a memory of rank 1 after the group norm, whose gradient is rounding errors alone") {
+TEST_CASE("gradcheck: memory of rank 1 with group norm: the query's gradient is 0 up to rounding") {
   for (const int seed : {19, 21, 39, 40, 53, 58}) {
     for (const int steps : {9, 10}) {
       const ProgramResult result = run_shell(
@@ -73,7 +73,7 @@ TEST_CASE("gradcheck: the query of a memory of rank 1 after the group norm, whos
   }
 }
 
-TEST_CASE("gradcheck: two sequences of a chunk and a short one, read where it is wanted") {
+TEST_CASE("gradcheck: two sequences of two chunks, the second one short, with a read mask") {
   const ProgramResult result = run_shell("orthoread gradcheck read --masked");
   CHECK(result.exit_code == 0);
   CHECK(contains(result.out,
@@ -99,8 +99,8 @@ TEST_CASE("gradcheck: every op of the library, at several seeds") {
   }
 }
 
-TEST_CASE("gradcheck: a matrix whose norm is just eps is at a kink") {
-  // One cubic step makes 1 of 1 with slope 0, so that there the gradient alone has the kink.
+TEST_CASE("gradcheck: a matrix with norm eps is at a kink") {
+  // One cubic step maps 1 to 1 with slope 0, so only the gradient has the kink.
   const std::pair<const char*, const char*> kinks[] = {{"0", ": a kink: slope "}, {"1", ": a kink of the gradient: "}};
   for (const auto& [steps, message] : kinks) {
     const std::string command = std::string("orthoread gradcheck newton_schulz --rank 1 --ns-steps ") + steps;
@@ -125,7 +125,7 @@ TEST_CASE("gradcheck gain: p(s) / s and p'(s), the polar factor 1 / s and 0") {
       const double stretching = next_number(result.out, "stretching", at);
       if (steps < 0) {
         CHECK(stretching == 0);
-        CHECK(turning == (s == 0 ? 0 : 1 / s));  // 0: of the text "infinity"
+        CHECK(turning == (s == 0 ? 0 : 1 / s));  // "infinity" reads as 0
         continue;
       }
       double p = s, slope;
@@ -138,7 +138,7 @@ TEST_CASE("gradcheck gain: p(s) / s and p'(s), the polar factor 1 / s and 0") {
   CHECK(contains(run_shell("orthoread gradcheck gain").out, "\nstretching: "));
 }
 
-TEST_CASE("gradcheck gain: a picture, whole or not at all") {
+TEST_CASE("gradcheck gain: the plot is written atomically") {
   const TemporaryFolder folder;
   const std::string picture = folder / "gain.svg";
   const ProgramResult result = run_shell("orthoread gradcheck gain --out " + picture);
@@ -156,7 +156,7 @@ TEST_CASE("gradcheck gain: a picture, whole or not at all") {
   CHECK(!std::filesystem::exists(folder / "none.svg"));
 }
 
-TEST_CASE("gradcheck: arguments that do not fit") {
+TEST_CASE("gradcheck: errors") {
   check_refused("foo", "gradcheck: newton_schulz, read, " + ops(", ") + ", model, gain are allowed, not 'foo'");
   check_refused("gain model", "gradcheck: gain cannot be combined with other targets");
   check_refused("linear --rank 3", "--rank: goes with newton_schulz or read, as the only target");

@@ -9,7 +9,7 @@
 
 namespace orthoread {
 
-/// Fails with everything that is wrong with the gradient, one line each.
+/// Fails with one line for each error in the gradient.
 inline void check_gradient(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
                            const GradientLimits& limits = {}) {
   const GradientReport report = gradient_report(name, inputs, f, limits);

@@ -61,7 +61,7 @@ Tensor<double> memory(int64_t tokens) {
 
 }  // namespace
 
-TEST_CASE("graph: expressions are computed as Python would") {
+TEST_CASE("graph: expressions have Python's precedence") {
   CHECK(value_of("1 + 2 * 3 - 4 / 8") == 6.5);
   CHECK(value_of("(1 + 2) * -x", {{"x", 3}}) == -9);
   CHECK(value_of("2 - x - 1", {{"x", 3}}) == -2);
@@ -72,7 +72,7 @@ TEST_CASE("graph: expressions are computed as Python would") {
   CHECK(value_of("x - 2.5e-1", {{"x", 1}}) == 0.75);
 }
 
-TEST_CASE("graph: an expression that is none says where") {
+TEST_CASE("graph: a syntax error shows its place") {
   CHECK(message("x +") == "graph: 'x +' is no formula: a name, a number or a parenthesis is expected at its end");
   CHECK(message("(x") == "graph: '(x' is no formula: a closing parenthesis is expected at its end");
   CHECK(message("x y") == "graph: 'x y' is no formula: an operator or the end is expected before 'y'");
@@ -97,7 +97,7 @@ TEST_CASE("graph: shapes are chosen to fit") {
   CHECK_THROWS_WITH_AS(fitting("x + x", {{"y", {2}}}), "--shape: the expression has no parameter 'y'", Error);
 }
 
-TEST_CASE("graph: every op that gives one tensor can be called") {
+TEST_CASE("graph: every op with one result can be called") {
   const Json listed = parse_json(run_shell("orthoread explain --json").out, "explain");
   std::set<std::string> ops = {"softmax"};
   const std::set<std::string> several = {"split", "unstack", "linear_maps", "norm_linear_split"};
@@ -109,7 +109,7 @@ TEST_CASE("graph: every op that gives one tensor can be called") {
   CHECK(known.size() == ops.size());
 }
 
-TEST_CASE("graph: a trace is what the engine did") {
+TEST_CASE("graph: a trace shows what the engine did") {
   const Trace seen = diamond(true);
   REQUIRE(seen.nodes.size() == 4);
   CHECK(seen.nodes[0].name == "a");
@@ -117,7 +117,7 @@ TEST_CASE("graph: a trace is what the engine did") {
   CHECK(seen.nodes[2].inputs.size() == 2);
   CHECK(visited(seen) == std::vector<std::string>{":add", ":add", "b:add"});
   CHECK(seen.nodes[0].gradient->numbers == "6");
-  CHECK(seen.nodes[1].gradient->numbers == "3");  // 1 from d and 1 + 1 from c
+  CHECK(seen.nodes[1].gradient->numbers == "3");  // 1 from d, 1 + 1 from c
   CHECK(seen.visits[0].sent.size() == 2);
   CHECK(seen.visits[2].sent[1].node == 0);
   CHECK(seen.visits[2].sent[1].gradient.numbers == "3");
@@ -135,7 +135,7 @@ TEST_CASE("graph: bytes that a node keeps are counted") {
       if (node.op == op) return node.kept.value();
     return int64_t{-1};
   };
-  CHECK(kept("exp") == 800);  // its result, which mul holds as well, but mul goes first
+  CHECK(kept("exp") == 800);  // its result; mul keeps it too, but is released first
   CHECK(kept("mul") == 0);
   CHECK(kept("sum") == 0);
 }
@@ -150,7 +150,7 @@ TEST_CASE("graph: constants are drawn, and get no gradient") {
   CHECK(contains(to_dot(seen, true), "n1 [label=\"constant\", style=dashed]"));
 }
 
-TEST_CASE("graph: repeated tokens are folded, and nothing is lost") {
+TEST_CASE("graph: repeated tokens are folded without loss") {
   const auto counted = [](const Trace& trace) {
     int64_t nodes = 0;
     for (const TraceNode& node : trace.nodes) nodes += node.stands_for;
@@ -169,7 +169,7 @@ TEST_CASE("graph: repeated tokens are folded, and nothing is lost") {
   CHECK(folded(diamond(true)).nodes.size() == 4);
 }
 
-TEST_CASE("graph: a result that is folded still has the gradient that backward begins with") {
+TEST_CASE("graph: a folded result keeps the initial gradient of backward") {
   const auto x = Tensor<double>::leaf(Array<double>({2, 3}, {1, 2, 3, 4, 5, 6}));
   const Trace shown = folded(trace(newton_schulz(x, 5), {{"x", x}}, true));
   REQUIRE(shown.nodes[shown.result].stands_for > 1);
@@ -184,7 +184,7 @@ TEST_CASE("graph: infinity and NaN have names in the page's JSON") {
   CHECK(!contains(page, "\"norm\":null"));
 }
 
-TEST_CASE("graph: one call from code draws what backward did") {
+TEST_CASE("graph: draw_backward draws backward from code") {
   const TemporaryFolder folder;
   const auto x = scalar(2);
   draw_backward(folder / "square.dot", x * x, {{"x", x}});
@@ -221,7 +221,7 @@ TEST_CASE("graph: the command writes .dot and .html") {
   }
 }
 
-TEST_CASE("graph: what the instructor draws") {
+TEST_CASE("graph: the pictures of docs/teaching.md") {
   const TemporaryFolder folder;
   std::istringstream page(read_file(std::string(ORTHOREAD_SOURCE_DIR) + "/docs/teaching.md"));
   int drawn = 0;
@@ -234,7 +234,7 @@ TEST_CASE("graph: what the instructor draws") {
   CHECK(drawn == 3);
 }
 
-TEST_CASE("graph: what is refused") {
+TEST_CASE("graph: errors") {
   check_refused("orthoread graph 'x * x' --out a.pdf", 2,
                 "graph: .svg, .png, .dot and .html can be written, not 'a.pdf'");
   check_refused("orthoread graph model --shape x=2 --out a.dot", 2, "--shape: goes with an expression");
@@ -249,7 +249,7 @@ TEST_CASE("graph: what is refused") {
                   fmt::format("cannot write /nowhere/g.{}: No such file or directory", end));
   }
   check_refused("orthoread graph model --tokens 0 --out a.dot", 2, "--tokens: 1 to 256 are allowed, not 0");
-  const TemporaryFolder folder;  // without Graphviz in the path
+  const TemporaryFolder folder;  // a path without Graphviz
   check_refused("PATH=/nowhere; orthoread graph 'x * x' --out '" + (folder / "g.svg") + "'", 2,
                 "graph: .svg needs Graphviz, which is not installed (Debian: apt-get install graphviz)");
   CHECK(std::filesystem::is_empty(folder.path()));

@@ -1,4 +1,4 @@
-// Which runs a grid stands for, and what is refused.
+// The runs of a grid, and its errors.
 #include "apps/sweep/grid.h"
 
 #include "apps/sweep/sweep_folder.h"
@@ -25,12 +25,12 @@ std::string refusal(const std::string& grid) {
   return at == std::string::npos ? message : message.substr(at);
 }
 
-/// A grid with this in fixed.
+/// A grid with these fixed settings.
 std::string fixed(const std::string& keys) { return R"({"name": "g", "fixed": {)" + keys + "}}"; }
 
 }  // namespace
 
-TEST_CASE("grid: the product of what varies, the last key fastest") {
+TEST_CASE("grid: the product of the varying keys, the last one fastest") {
   const std::vector<GridRun> runs = runs_of(R"({"name": "g", "fixed": {"setting": "v88_s768", "steps": 100},
     "vary": {"read": ["raw", "ns5"], "lr": [1e-3, 0.003], "seed": {"from": 11, "to": 13}}})");
   REQUIRE(runs.size() == 12);
@@ -57,12 +57,12 @@ TEST_CASE("grid: the product of what varies, the last key fastest") {
   CHECK(names.size() == runs.size());
 }
 
-TEST_CASE("grid: a run's hash depends on what defines the run alone") {
+TEST_CASE("grid: the hash depends only on settings that define a run") {
   const GridRun plain = runs_of(fixed(R"("seed": 12, "lr": 0.01)"))[0];
   const auto hash = [](const std::string& keys) { return runs_of(fixed(keys))[0].hash; };
   CHECK(hash(R"("lr": 1e-2, "seed": 12)") == plain.hash);
   CHECK(hash(R"("lr": 0.01, "seed": 12, "setting": "v80_s512", "read": "ns5")") ==
-        plain.hash);  // the defaults, spelled
+        plain.hash);  // the defaults, given explicitly
   CHECK(hash(R"("lr": 0.01, "seed": 12, "data_seed": 12)") == plain.hash);
   CHECK(hash(R"("lr": 0.01, "seed": 12, "checkpoint_every": 7, "keep_checkpoints": true)") == plain.hash);
   CHECK(hash(R"("lr": 0.01, "seed": 12, "instruction_set": "baseline")") == plain.hash);
@@ -74,7 +74,7 @@ TEST_CASE("grid: a run's hash depends on what defines the run alone") {
   CHECK(grown[3].hash == plain.hash);
 }
 
-TEST_CASE("grid: an init file counts by its content, and {seed} stands for the seed") {
+TEST_CASE("grid: an init file counts by its content, and {seed} is replaced by the seed") {
   const TemporaryFolder folder;
   for (const std::string name : {"a11", "a12", "b11", "b12"}) write_file_atomically(folder / name, name.substr(1));
   const auto with_init = [&](const std::string& init) {
@@ -100,7 +100,7 @@ TEST_CASE("grid: a list of grids, in order") {
   CHECK(runs[2].name.starts_with("raw-"));
 }
 
-TEST_CASE("grid: what is refused, in one line that names the key") {
+TEST_CASE("grid: errors are one line that names the key") {
   CHECK(refusal(fixed(R"("sed": 1)")) ==
         "grid.json, fixed: unknown key 'sed' (did you mean seed?); the flags of train are allowed, with underscores");
   CHECK(refusal(R"({"name": "g", "vary": {"learning_rate": [1]}})") ==
@@ -134,7 +134,7 @@ TEST_CASE("grid: what is refused, in one line that names the key") {
   CHECK(refusal("7") == "grid.json: a grid is a JSON object, or a list of them");
   CHECK(refusal("[7]") == "grid.json, grid 0: a grid is a JSON object with name, fixed and vary");
   CHECK(refusal("{").find("not well-formed JSON") != std::string::npos);
-  // What `train` would refuse.
+  // Errors of `train`.
   CHECK(refusal(R"({"name": "g", "vary": {"lr": [0.1, -1]}})") ==
         "grid.json, run 1: --lr: a number above 0 is allowed, not -1");
   CHECK(refusal(fixed(R"("heads": 5)")).find("run 0: heads: must divide the inner width 192") != std::string::npos);
@@ -154,7 +154,7 @@ TEST_CASE("sweep folder: the same run has the same folder in every grid") {
   CHECK(sweep.make_folder(varied) == folder / "runs/" + plain.name);
 }
 
-TEST_CASE("sweep folder: indices as a job array takes them") {
+TEST_CASE("sweep folder: indices in the format of a job array") {
   CHECK(index_ranges({}).empty());
   CHECK(index_ranges({4}) == "4");
   CHECK(index_ranges({0, 1, 2, 3, 7}) == "0-3,7");

@@ -1,6 +1,6 @@
-// What a comparison of results does not see: that the kernels of a head stay inside the buffers that they ask for, on
-// every instruction set (the address sanitizer watches the baseline's alone; this test needs none), and that the bounds
-// are right by which they choose a series (here they are compiled once more, as namespace head_test).
+// Properties that a comparison of results does not show. The kernels of a head stay inside the buffers they ask for,
+// with every instruction set (the address sanitizer checks only the baseline; this test does not need it). And the
+// bounds that choose a series hold (the code is compiled again here, as namespace head_test).
 #include "ops/memory/head.h"
 
 #define ORTHOREAD_ISA head_test
@@ -16,8 +16,8 @@ using head_test::Gram;
 
 namespace {
 
-/// `count` numbers, `shift` of them past an aligned address, between canaries: NaN before, behind and at first also
-/// inside, so that a kernel that reads what it was not given, or what it has not written, gives a NaN.
+/// `count` numbers, `shift` of them past an aligned address, surrounded by NaN. They also start as NaN, so that reading
+/// outside the buffer, or before writing, gives NaN.
 template <Real T>
 class Guarded {
  public:
@@ -42,7 +42,7 @@ class Guarded {
   }
 
  private:
-  static constexpr int64_t kMargin = 64;  // a row of the widest registers, several times
+  static constexpr int64_t kMargin = 64;  // several of the widest registers
   int64_t at_;
   Array<T> numbers_;
   int64_t count_;
@@ -106,7 +106,7 @@ Gramian gramian(size_t d, const double* C) {
   return of;
 }
 
-/// Eigenvalues with sum 1, the largest first.
+/// Eigenvalues with sum 1, in descending order.
 std::vector<double> spectrum(int count, const std::function<double(int)>& of) {
   std::vector<double> x(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) x[static_cast<size_t>(i)] = of(i);
@@ -118,7 +118,7 @@ std::vector<double> spectrum(int count, const std::function<double(int)>& of) {
 
 }  // namespace
 
-TEST_CASE("head: no eigenvalue exceeds the bound that the series is chosen by") {
+TEST_CASE("head: no eigenvalue exceeds the bound that chooses the series") {
   constexpr int n = 48;
   const Array<double> noise = uniform_array({n, n}, 5, -1, 1);
   const auto drawn = [&](int row, int i) { return noise.data()[row * n + i]; };
@@ -154,7 +154,7 @@ TEST_CASE("head: no eigenvalue exceeds the bound that the series is chosen by") 
       }
     }
   }
-  // Rounding leaves of the others of a single eigenvalue what may be below 0.
+  // With a single eigenvalue, rounding may leave a remainder below 0.
   constexpr double eps = 0x1p-23;
   for (int signs = 0; signs < 16; ++signs) {
     CAPTURE(signs);
@@ -164,7 +164,7 @@ TEST_CASE("head: no eigenvalue exceeds the bound that the series is chosen by") 
     CHECK(rest > 5 * eps);
     CHECK(rest < 0.01);
   }
-  // It is worth its cost: a square matrix of normal numbers has these eigenvalues (Marchenko and Pastur).
+  // The bound is sharp enough: these are the eigenvalues of a square normal matrix (Marchenko and Pastur).
   const std::vector<double> x =
       spectrum(n, [](int i) { return std::pow(std::sin((i + 0.5) / n * std::acos(0.0)), 2); });
   const head_test::PowerTraces of{n, 1, power_sum(x, 2), power_sum(x, 3), 0, 0};
@@ -208,7 +208,7 @@ TEST_CASE("head: an eigenvalue is deflated only if it lies beyond the series for
   CHECK(deflated > 100);
 }
 
-TEST_CASE("head: C^T C and the traces of its powers are carried from token to token") {
+TEST_CASE("head: C^T C and the traces of its powers are updated from token to token") {
   constexpr int d = 16, tokens = 30;
   const head_test::Width<d> width;
   ReadPlan<double> plan{};
@@ -224,7 +224,7 @@ TEST_CASE("head: C^T C and the traces of its powers are carried from token to to
   for (int t = 0; t < tokens; ++t) {
     CAPTURE(t);
     const double* q = numbers.data() + t * 3 * d;
-    const bool last_key_again = t == 20;  // with its value taken back: much of C is cancelled
+    const bool last_key_again = t == 20;  // with the opposite value, which cancels much of C
     std::vector<double> k(q + d, q + 2 * d), v(q + 2 * d, q + 3 * d);
     if (last_key_again) {
       std::copy_n(q - 2 * d, d, k.begin());
@@ -289,10 +289,10 @@ TEST_CASE("head: in blocks the traces are carried from token to token, and from 
   CHECK(carried > tokens / 2);
 }
 
-TEST_CASE("head: the bound also holds where tokens take back most of the memory, in float") {
-  // C is a sum of sqrt(R) k v^T and a rest of norm 1, then the tokens (k, -sqrt(R) v): what is carried of A, and of its
-  // cube even more, has the rounding errors of what was large. The rest's eigenvalues are alike but for the largest,
-  // where the bound is exact.
+TEST_CASE("head: the bound holds in float when tokens cancel most of the memory") {
+  // C is a sum of sqrt(R) k v^T and a rest of norm 1, followed by tokens (k, -sqrt(R) v) that cancel the first term.
+  // The updated A, and even more its cube, keeps the rounding errors of the large terms. All eigenvalues of the rest
+  // but the largest are equal, where the bound is exact.
   constexpr int d = 48;
   const head_test::Width<d> width;
   ReadPlan<float> plan{};
@@ -301,7 +301,7 @@ TEST_CASE("head: the bound also holds where tokens take back most of the memory,
   std::vector<float> room(4 * d * d + 16 * d);
   int carried = 0;
   for (int draw = 0; draw < 20; ++draw) {
-    for (const int tokens : {1, 2, 4, 6, 8, 10, 12, 16}) {  // each takes back so little that C^T C is carried
+    for (const int tokens : {1, 2, 4, 6, 8, 10, 12, 16}) {  // each cancels so little that C^T C is updated
       CAPTURE(draw);
       CAPTURE(tokens);
       constexpr double R = 0.45;
@@ -333,7 +333,7 @@ TEST_CASE("head: the bound also holds where tokens take back most of the memory,
       }
       carried += memory.error != memory.trace;
 
-      std::vector<double> x(k.begin(), k.begin() + d), next(d);  // the largest eigenvalue, from below
+      std::vector<double> x(k.begin(), k.begin() + d), next(d);  // a lower bound of the largest eigenvalue
       double most = 0;
       for (int product = 0; product < 100; ++product) {
         for (size_t a = 0; a < d; ++a) next[a] = std::inner_product(x.begin(), x.end(), memory.A + a * d, 0.0);
@@ -344,10 +344,10 @@ TEST_CASE("head: the bound also holds where tokens take back most of the memory,
       CHECK(head_test::power_traces(width, plan, memory, rho2).bound(0) >= most / static_cast<double>(rho2));
     }
   }
-  CHECK(carried > 50);  // and not made afresh
+  CHECK(carried > 50);  // and not recomputed
 }
 
-TEST_CASE("head: C^T C is carried over a gap only to a token that is read, and not beyond the end of the chunk") {
+TEST_CASE("head: C^T C is updated across a gap only up to a token that is read, within the chunk") {
   const uint8_t mask[] = {1, 0, 0, 0, 1};
   HeadInputs<double> x{};
   x.read_mask = mask;
@@ -358,15 +358,15 @@ TEST_CASE("head: C^T C is carried over a gap only to a token that is read, and n
   CHECK(needed(0, 4, 64, false));
   CHECK(needed(1, 5, 64));
   CHECK_FALSE(needed(1, 5, 64, false));
-  CHECK_FALSE(needed(1, 4, 64));  // token 4 is the next chunk's, or lies behind the mask
+  CHECK_FALSE(needed(1, 4, 64));  // token 4 is in the next chunk, or masked
   CHECK_FALSE(needed(3, 4, 64));
-  CHECK(needed(1, 5, 12));  // carried three tokens far at that width,
+  CHECK(needed(1, 5, 12));  // updated over three tokens at width 12, not at width 8
   CHECK_FALSE(needed(1, 5, 8));
   CHECK(head_test::gram_needed(HeadInputs<double>{}, false, 3, 4, 64));
 }
 
-TEST_CASE("head: the bound of the others is neither 0 nor NaN, and never above 1") {
-  // Where w.G w exceeds the trace by more than the roundings that were counted, nothing or less is left for the others.
+TEST_CASE("head: the bound of the other eigenvalues is neither 0 nor NaN, and never above 1") {
+  // If rounding makes w.G w exceed the trace by more than its error bound, the others have a remainder of 0 or less.
   constexpr double noise = 0x1p-20;
   for (const double theta : {1 + noise, 1 + 2 * noise, 1 + 1e-3}) {
     const head_test::PowerTraces of{16, 1, 1, 1, noise, noise};
@@ -378,7 +378,7 @@ TEST_CASE("head: the bound of the others is neither 0 nor NaN, and never above 1
   CHECK(head_test::PowerTraces{16, 1, 0.3, kNaN, noise, kNaN}.bound(0) <= 1);
 }
 
-TEST_CASE("head: an eigenvalue that is not beyond the series is left in it") {
+TEST_CASE("head: an eigenvalue within the interval of the series is not deflated") {
   const SeriesView<double> series{0.5, 1, nullptr, nullptr};
   CHECK(head_test::is_beyond(0.51, series));
   CHECK_FALSE(head_test::is_beyond(0.5, series));
@@ -393,7 +393,7 @@ TEST_CASE("head: the kernels stay inside their buffers") {
       for (const int64_t d : {1, 5, 16, 17, 32, 48, 64, 96, 128, 130}) {
         const int64_t S = d > 64 ? 17 : 33;  // a chunk and one token
         for (const int64_t shift : {0, 1, 2}) {
-          if (d > 64 && shift != 1) continue;  // takes long
+          if (d > 64 && shift != 1) continue;  // slow
           for (const bool in_blocks : {false, true}) {
             run_between_canaries<float>(read, d, S, shift, in_blocks);
             run_between_canaries<double>(read, d, S, shift, in_blocks);
@@ -407,7 +407,7 @@ TEST_CASE("head: the kernels stay inside their buffers") {
   set_instruction_set(before);
 }
 
-TEST_CASE("head: no series is longer than the room that a kernel has for one") {
+TEST_CASE("head: no series is longer than the kernels' buffer") {
   for (int steps = 0; steps <= kMostReadSteps; ++steps) {
     for (const double precision : {0x1p-24, 0x1p-53}) {
       for (const ReadSeries& series : read_series(steps, precision))

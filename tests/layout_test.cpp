@@ -88,7 +88,7 @@ TEST_CASE("layout: gradients") {
   check_gradient("large permute", {{130, 200}}, [](const auto& x) { return permute(x[0], {1, 0}); });
 }
 
-TEST_CASE("layout: shapes that do not fit") {
+TEST_CASE("layout: errors") {
   const Tensor<double> three = constant({3}, {0, 1, 2});
   CHECK(thrown([&] { reshape(kSix, {4}); }) == "reshape: [2, 3] has 6 numbers, [4] would have 4");
   CHECK(thrown([&] {

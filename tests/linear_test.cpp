@@ -44,7 +44,7 @@ TEST_CASE("linear: gradients") {
   check_gradient("linear, no rows", {{0, 4}, {2, 4}}, [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("blockwise_linear", {{2, 2, 6}, {2, 3, 3}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
-  // Tiles of outputs and registers of features, whole and in part.
+  // Full and partial tiles of outputs, full and partial registers of features.
   check_gradient("linear, many outputs", {{3, 4}, {19, 4}}, [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("linear, very many outputs", {{2, 3}, {600, 3}}, [](const auto& x) { return linear(x[0], x[1]); });
   check_gradient("linear, many features", {{3, 21}, {5, 21}}, [](const auto& x) { return linear(x[0], x[1]); });
@@ -54,14 +54,14 @@ TEST_CASE("linear: gradients") {
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
   check_gradient("blockwise_linear, blocks of eight", {{3, 40}, {5, 8, 8}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
-  // More rows than the cache holds (128) and than are summed at once (512).
+  // More rows than a chunk (128) and than a part (512).
   check_gradient("linear, many rows", {{1100, 12}, {3, 12}, {3}},
                  [](const auto& x) { return linear(x[0], x[1], x[2]); });
   check_gradient("blockwise_linear, many rows", {{600, 4}, {2, 2, 2}},
                  [](const auto& x) { return blockwise_linear(x[0], x[1]); });
 }
 
-TEST_CASE("linear: the gradients of weights are those of chunks of rows, added in order") {
+TEST_CASE("linear: the gradients of weights are sums over chunks of rows, added in order") {
   constexpr int64_t rows = 2 * kSummedRows + 40;
   check_sums_of_chunks("linear", {{rows, 12}}, {{3, 12}, {3}}, kSummedRows,
                        [](const auto& x, const auto& w) { return linear(x[0], w[0], w[1]); });
@@ -69,12 +69,12 @@ TEST_CASE("linear: the gradients of weights are those of chunks of rows, added i
                        [](const auto& x, const auto& w) { return concat(linear_maps(x[0], {w[0]}, w[1]), -1); });
 }
 
-TEST_CASE("linear: several maps in one pass are what they are one by one") {
+TEST_CASE("linear: several maps in one pass equal the single maps") {
   const auto fused = [](const auto& x) { return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1); };
   const auto composed = []<Real T>(const std::vector<Tensor<T>>& x) {
     return concat<T>({blockwise_linear(x[0], x[1]), blockwise_linear(x[0], x[2]), linear(x[0], x[3])}, -1);
   };
-  for (const Shape& shape : {Shape{2, 5, 12}, {700, 36}, {1, 32}, {0, 8}}) {  // registers in part, several chunks
+  for (const Shape& shape : {Shape{2, 5, 12}, {700, 36}, {1, 32}, {0, 8}}) {  // partial registers, several chunks
     const int64_t width = shape.back();
     const Shape blocks = {width / 4, 4, 4};
     check_twins(
@@ -85,7 +85,7 @@ TEST_CASE("linear: several maps in one pass are what they are one by one") {
   check_gradient("linear_maps", {{3, 6}, {2, 3, 3}, {3, 2, 2}, {2, 6}}, [](const auto& x) {
     return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1);
   });
-  // A twin has the products' mistakes, too.
+  // Not compared with a twin, which would use the same products.
   check_gradient("linear_maps, many rows", {{600, 12}, {3, 4, 4}, {2, 6, 6}, {19, 12}}, [](const auto& x) {
     return concat(linear_maps(x[0], {x[1], x[2]}, x[3]), -1);
   });
@@ -97,7 +97,7 @@ TEST_CASE("linear: several maps in one pass are what they are one by one") {
                  [](const auto& x) { return linear_maps(x[0], {x[1]}, x[2])[0]; });
 }
 
-TEST_CASE("linear: shapes that do not fit") {
+TEST_CASE("linear: errors") {
   const auto zeros = [](const Shape& shape) { return Tensor<double>(Array<double>(shape)); };
   CHECK(thrown([&] {
           linear(zeros({2, 3}), zeros({5, 4}));

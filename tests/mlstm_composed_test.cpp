@@ -19,7 +19,7 @@ Array<double> run(const Inputs& x, const MemoryRead& read) {
   return mlstm_composed<double>(x[0], x[1], x[2], x[3], x[4], read).value();
 }
 
-/// The cubic Newton-Schulz iteration of a (d, d) matrix, by its definition.
+/// The cubic Newton-Schulz iteration of a (d, d) matrix, by definition.
 Numbers naive_newton_schulz(Numbers x, size_t d, int steps) {
   double norm = 0;
   for (const double number : x) norm = std::hypot(norm, number);
@@ -36,7 +36,7 @@ Numbers naive_newton_schulz(Numbers x, size_t d, int steps) {
   return x;
 }
 
-/// The memory by its definition, one head and token after another.
+/// The memory by definition, for each head and token in turn.
 Array<double> naive(const Inputs& x, const MemoryRead& read) {
   const auto B = x[0].dim(0), S = x[0].dim(1), H = x[3].dim(2), width = x[0].dim(2) / H;
   const auto d = static_cast<size_t>(width);
@@ -99,7 +99,7 @@ TEST_CASE("mlstm_composed: gradients, also of one token") {
   }
 }
 
-TEST_CASE("mlstm_composed: sequences and heads do not see each other, and no token a later one") {
+TEST_CASE("mlstm_composed: outputs do not depend on other sequences, other heads or later tokens") {
   constexpr int64_t B = 2, S = 5, H = 2, d = 3;
   const Inputs x = random_inputs(B, S, H, d);
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(3)}) {
@@ -118,14 +118,14 @@ TEST_CASE("mlstm_composed: sequences and heads do not see each other, and no tok
   }
 }
 
-TEST_CASE("mlstm_composed: a forget gate of minus infinity begins a new sequence") {
+TEST_CASE("mlstm_composed: a log forget gate of minus infinity starts a new sequence") {
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
     Inputs x = random_inputs(1, 6, 2, 3);
     for (int64_t head = 0; head < 2; ++head) x[4].edit()[3 * 2 + head] = -kInfinity;
-    // The stabiliser of the ns read starts at 0 and not at minus infinity, so that the new sequence has m = i where one
-    // from nothing has m = max(0 + lf, i): the same for the gates chosen here.
+    // For ns reads the stabiliser m starts at 0, not at minus infinity. So the new sequence has m = i, while a fresh
+    // one has max(lf, i): equal for the gates chosen here.
     for (int64_t head = 0; head < 2; ++head) x[3].edit()[3 * 2 + head] = 1;
-    Inputs tail;  // tokens 3 … 5 alone
+    Inputs tail;  // only tokens 3 … 5
     for (const Array<double>& a : x) {
       tail.emplace_back(Shape{1, 3, a.dim(2)}, Numbers(a.data() + 3 * a.dim(2), a.data() + a.size()));
     }
@@ -136,7 +136,7 @@ TEST_CASE("mlstm_composed: a forget gate of minus infinity begins a new sequence
     std::vector<Tensor<double>> leaves;
     for (const Array<double>& a : x) leaves.push_back(Tensor<double>::leaf(a));
     const Tensor<double> y = mlstm_composed(leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], read);
-    Array<double> late({1, 6, 6});  // a cotangent of the tokens after the new start
+    Array<double> late({1, 6, 6});  // a cotangent for the tokens after the new start
     std::fill_n(late.edit() + 18, 18, 1.0);
     backward(y, late);
     for (const Tensor<double>& leaf_ : leaves) {
@@ -181,7 +181,7 @@ TEST_CASE("mlstm_composed: names of reads") {
   }
 }
 
-TEST_CASE("mlstm_composed: shapes that do not fit") {
+TEST_CASE("mlstm_composed: errors") {
   Inputs x = random_inputs(1, 2, 3, 4);
   x[3] = Array<double>({1, 2, 5});
   CHECK(thrown([&] { run(x, MemoryRead::raw()); }) ==

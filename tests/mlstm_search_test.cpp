@@ -1,8 +1,8 @@
-// A search for inputs on which the fused memory goes wrong: finite numbers that give a NaN or an infinity, or a value
-// that is not the twin's. Inputs are drawn from what is hard: memories of rank 1 and 2, tokens that repeat, one key
-// with several values, what takes back what was stored, zeros, scales far apart, gates of any size.
+// Searches for inputs where the fused memory fails: finite numbers that give NaN or infinity, or values that differ
+// from the twin's. The inputs are difficult ones: memories of rank 1 and 2, repeated tokens, one key with several
+// values, tokens that cancel others, zeros, very different scales, gates of any size.
 //
-// Draws are numbered. The suite looks at the first few; ORTHOREAD_SEARCH=1000:9000 looks at 1000 to 8999.
+// The draws are numbered. The test suite checks the first few; ORTHOREAD_SEARCH=1000:9000 checks 1000 to 8999.
 #include "tests/fused_memory.h"
 
 #include <array>
@@ -15,7 +15,7 @@ using namespace orthoread;
 
 namespace {
 
-/// One of the numbers below `count`.
+/// A random integer below `count`.
 int64_t below(RandomStream& random, int64_t count) {
   return static_cast<int64_t>(random.uniform() * static_cast<double>(count));
 }
@@ -26,12 +26,13 @@ T one_of(RandomStream& random, std::initializer_list<T> choices) {
 }
 double uniform(RandomStream& random, double low, double high) { return low + (high - low) * random.uniform(); }
 
-/// `count` vectors of norm 1 or so, of which only the first few differ from one another.
+/// `count` vectors of norm about 1, of which only the first few are distinct.
 std::vector<Numbers> vectors(RandomStream& random, int64_t count, int64_t d) {
   const int64_t distinct = one_of<int64_t>(random, {1, 1, 2, 2, 3, count});
   const int kind = static_cast<int>(below(random, 6));
   const double size = uniform(random, 0.5, 1.5) / std::sqrt(static_cast<double>(d));
-  const double off = chance(random, 0.5) ? std::pow(10, uniform(random, -9, 0)) : 0;  // what alike ones differ by
+  const double off =
+      chance(random, 0.5) ? std::pow(10, uniform(random, -9, 0)) : 0;  // the difference between repeated vectors
   std::vector<Numbers> choices, x;
   for (int64_t n = 0; n < std::min(distinct, count); ++n) {
     Numbers& to = choices.emplace_back(static_cast<size_t>(d));
@@ -57,10 +58,10 @@ struct Draw {
   MemoryRead read;
   Inputs<double> x;
   ReadMask wanted;
-  bool taken_back;  // what one token writes, the next one takes back: C is 0 after it
+  bool taken_back;  // every second token cancels the one before: then C = 0
 };
 
-/// Draw `number`: every width from 1 to 64, 96, 128 and 192 in turn.
+/// Draw `number`. The widths are 1 to 64, 96, 128 and 192 in turn.
 Draw draw(int64_t number, bool single) {
   RandomStream random(2 * static_cast<uint64_t>(number) + (single ? 1 : 0));
   const int64_t width = number % 67, d = width < 64 ? width + 1 : width == 64 ? 96 : width == 65 ? 128 : 192;
@@ -114,7 +115,7 @@ Draw draw(int64_t number, bool single) {
   return draw;
 }
 
-/// x with each number off by `relative` times a normal number.
+/// x with each number changed by `relative` times a normal number.
 Inputs<double> shaken(const Inputs<double>& x, uint64_t seed, double relative) {
   RandomStream random(seed);
   Inputs<double> y = x;
@@ -123,7 +124,7 @@ Inputs<double> shaken(const Inputs<double>& x, uint64_t seed, double relative) {
   return y;
 }
 
-/// What was looked at, and for each result the largest part of the allowed error that was found.
+/// The checked results, and for each the largest error found, relative to the allowed one.
 struct Tally {
   int64_t compared = 0, finite_only = 0;
   std::array<double, 6> worst{};
@@ -149,13 +150,13 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
   for (const Array<double>& a : exact) fits = fits && largest(a) < (single ? 1e35 : 1e300);
   if (!fits) return;
   const std::vector<double> size = sizes(at.x, dh, exact);
-  // Beyond this range products of products overflow or are denormal: then results only have to be finite.
+  // Outside of this range products of products overflow or are denormal: results only have to be finite.
   const double range = single ? 1e10 : 1e60;
   const auto ordinary = [&](double x) { return x == 0 || (x > 1 / range && x < range); };
   bool compared = true;
   for (const size_t input : {query, key, value}) compared = compared && ordinary(largest(at.x[input]));
   for (const double x : size) compared = compared && ordinary(x);
-  // Allowed is what a few roundings of the inputs change, or for float a few times what the twin's roundings do.
+  // The allowed error is the effect of a few roundings of the inputs; in float, a few times the twin's error.
   std::array<double, 6> limit{};
   const double shake = single ? 0x1p-24 : 0x1p-40;
   for (size_t r = 0; r < 6; ++r) limit[r] = (single ? 2e-5 : 1e-11) * size[r];
@@ -165,7 +166,7 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
       for (int64_t i = 0; i < off[r].size(); ++i)
         limit[r] = std::max(limit[r], factor * std::abs(off[r].data()[i] - exact[r].data()[i]));
   };
-  // Three draws of 2,800 need more than 10 times what such a shake moves; the most was 61.
+  // Of 2,800 draws three need a factor above 10; the largest is 61.
   for (const uint64_t seed : {1U, 2U, 3U}) allow(twin<double>(shaken(at.x, seed, shake), at.read, dh), 100);
   if constexpr (single) {
     Results<double> rounded;
@@ -180,7 +181,7 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
       double worst = 0;
       for (int64_t i = 0; i < exact[r].size(); ++i) {
         const double error = std::abs(value_of(results[r].data()[i]) - exact[r].data()[i]);
-        if (!(error <= worst || std::isnan(worst))) worst = error;  // a NaN stays
+        if (!(error <= worst || std::isnan(worst))) worst = error;  // NaN stays
       }
       if (worst == 0) continue;
       if (!compared) {
@@ -196,7 +197,7 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
 
 }  // namespace
 
-TEST_CASE("mlstm: a search for inputs that give a NaN, an infinity or another value than the twin's") {
+TEST_CASE("mlstm: a search for inputs that give NaN, infinity or a value other than the twin's") {
   int64_t first = 0, end = 330;
   if (const char* range = std::getenv("ORTHOREAD_SEARCH"))
     REQUIRE(std::sscanf(range, "%" SCNd64 ":%" SCNd64, &first, &end) == 2);

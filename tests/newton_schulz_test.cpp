@@ -24,7 +24,7 @@ Array<double> matrix(int64_t m, int64_t n, const Numbers& singular) {
   return matmul(matmul(reflection(m, 1), s), reflection(n, 2), false, true);
 }
 
-/// What newton_schulz does to a singular value.
+/// The effect of newton_schulz on a singular value.
 double polynomial(double s, int steps, const OddPolynomial& p) {
   for (int i = 0; i < steps; ++i) s = p.a * s + p.b * s * s * s + p.c * s * s * s * s * s;
   return s;
@@ -51,7 +51,7 @@ TEST_CASE("newton_schulz: values as in PyTorch") {
                                               0.5410103968651867, 0.639106440329143, -0.7007744879574729})) <= 1e-14);
 }
 
-TEST_CASE("newton_schulz: maps every singular value and leaves the singular vectors alone") {
+TEST_CASE("newton_schulz: maps the singular values and keeps the singular vectors") {
   const Numbers singular = {3, 1, 0.2, 1e-4, 0};
   for (const OddPolynomial& p : {kCubic, kMuonQuintic}) {
     for (const auto& [m, n] : {std::pair<int64_t, int64_t>{5, 5}, {7, 5}, {5, 8}}) {
@@ -67,7 +67,7 @@ TEST_CASE("newton_schulz: maps every singular value and leaves the singular vect
   CHECK(polynomial(0.01, 5, kCubic) == doctest::Approx(0.076).epsilon(0.01));
 }
 
-TEST_CASE("newton_schulz: scale does not matter, above eps") {
+TEST_CASE("newton_schulz: the result does not depend on the scale, above eps") {
   const Array<double> x = uniform_array({4, 3}, 1);
   const Array<double> y = newton_schulz<double>(x, 5).value();
   for (const double factor : {1e-5, 1e8}) {
@@ -82,7 +82,8 @@ TEST_CASE("newton_schulz: the zero matrix stays zero, a tiny one is divided by e
   const Tensor<double> y = newton_schulz(zero, 5);
   CHECK(values(y.value()) == Numbers{0, 0, 0, 0});
   backward(y, Array<double>({2, 2}, {1, 1, 1, 1}));
-  CHECK(zero.grad().data()[0] == doctest::Approx(1e6 * std::pow(1.5, 5)).epsilon(1e-14));  // 1 / eps, then 3/2 a step
+  CHECK(zero.grad().data()[0] ==
+        doctest::Approx(1e6 * std::pow(1.5, 5)).epsilon(1e-14));  // 1 / eps, then a factor 3/2 per step
   const double s = polynomial(1e-9 / 1e-6, 3, kCubic);
   CHECK(newton_schulz(constant({1, 1}, {1e-9}), 3).value().item() == doctest::Approx(s).epsilon(1e-14));
 }
@@ -118,7 +119,7 @@ TEST_CASE("newton_schulz: gradients") {
                  [](const auto& x) { return newton_schulz(x[0], 5); });
 }
 
-TEST_CASE("newton_schulz: arguments that do not fit") {
+TEST_CASE("newton_schulz: errors") {
   CHECK(thrown([] { newton_schulz(constant({3}, Numbers(3)), 1); }) ==
         "newton_schulz: needs at least two axes, the shape is [3]");
   CHECK(thrown([] {

@@ -19,7 +19,7 @@ void check_equal(const Array<int64_t>& actual, const Array<int64_t>& expected) {
   CHECK(values(actual) == values(expected));
 }
 
-/// What the constructor says of the default setting with one change.
+/// The constructor's message for the default setting with one change.
 template <class Change>
 std::string refusal(Change change) {
   RecallSetting setting;
@@ -53,11 +53,11 @@ TEST_CASE("noisy recall: MAD-lab's golden streams, token for token") {
   }
 }
 
-TEST_CASE("noisy recall: a sequence to read, both modes") {
+TEST_CASE("noisy recall: a short sequence in both modes") {
   // Vocabulary 9 without 2 noise tokens: keys 0 1 2, values 3 … 6, noise 7 8. MAD-lab's output for default_rng(5).
   RecallSetting setting = {.vocab_size = 9, .seq_len = 16, .noise_vocab_size = 2, .frac_noise = 0.3};
   constexpr int64_t o = kIgnoredTarget;
-  SUBCASE("every repeated key is asked for") {
+  SUBCASE("every repeated key is a query") {
     const auto train = NoisyRecall(setting, 5).next_batch(1, Split::kTrain);
     const auto eval = NoisyRecall(setting, 5).next_batch(1, Split::kEval);
     CHECK(train.inputs.shape() == Shape{1, 15});
@@ -65,7 +65,7 @@ TEST_CASE("noisy recall: a sequence to read, both modes") {
     CHECK(values(train.targets) == std::vector<int64_t>{4, 8, 8, 0, 5, 7, 7, 0, 5, 0, 5, 8, 7, 2, 4});
     CHECK(values(eval.targets) == std::vector<int64_t>{o, o, o, o, o, o, o, o, 5, o, 5, o, o, o, 4});
   }
-  SUBCASE("only the last key is, after the prefix 8") {
+  SUBCASE("only the last key is a query, after the prefix 8") {
     setting.single_query = true;
     const auto train = NoisyRecall(setting, 5).next_batch(1, Split::kTrain);
     const auto eval = NoisyRecall(setting, 5).next_batch(1, Split::kEval);
@@ -88,7 +88,7 @@ TEST_CASE("noisy recall: many settings and seeds") {
       {{80, 512, 16, 0.8, false}, 11u, 64, 8079078616082423036u},
       {{96, 1024, 16, 0.8, false}, 10012u, 16, 17794913067394998784u},
       {{88, 768, 16, 0.8, false}, 3u, 16, 205158917149114020u},
-      {{23, 64, 8, 0.5, false}, 7u, 64, 4428322934733745175u},  // an odd number of keys and values: one more value
+      {{23, 64, 8, 0.5, false}, 7u, 64, 4428322934733745175u},  // an odd number of tokens: one more value than keys
       {{20, 40, 0, 0, false}, 1u, 64, 17091472126014086687u},
       {{17, 64, 1, 0.3, true}, 5u, 64, 14236939350415520910u},
       {{2, 4, 0, 0, false}, 9u, 8, 9013166607024228096u},  // the smallest: one key, one value
@@ -114,7 +114,7 @@ TEST_CASE("noisy recall: many settings and seeds") {
   }
 }
 
-TEST_CASE("noisy recall: batches cut one stream") {
+TEST_CASE("noisy recall: batches are consecutive parts of one stream") {
   NoisyRecall whole(RecallSetting(), 11), parts(RecallSetting(), 11);
   const auto four = whole.next_batch(4, Split::kEval);
   for (int64_t part = 0; part < 2; ++part) {
@@ -125,9 +125,9 @@ TEST_CASE("noisy recall: batches cut one stream") {
   }
 }
 
-TEST_CASE("noisy recall: a restored stream goes on with the same tokens") {
+TEST_CASE("noisy recall: a restored stream continues with the same tokens") {
   NoisyRecall stream(RecallSetting(), 11), other(RecallSetting(), 99);
-  for (int i = 0; i < 5; ++i) {  // odd and even numbers of 32-bit draws: the buffered half counts
+  for (int i = 0; i < 5; ++i) {  // odd and even numbers of 32-bit draws, because half a draw is buffered
     stream.next_batch(1, Split::kTrain);
     other.set_state(stream.state());
     const auto expected = stream.next_batch(2, Split::kTrain), actual = other.next_batch(2, Split::kTrain);
@@ -136,7 +136,7 @@ TEST_CASE("noisy recall: a restored stream goes on with the same tokens") {
   }
 }
 
-TEST_CASE("noisy recall: where all but the last pair are noise, the last key is new and its value not asked for") {
+TEST_CASE("noisy recall: if all other pairs are noise, the last key is new and no query") {
   const RecallSetting setting = {.vocab_size = 8, .seq_len = 6, .noise_vocab_size = 2, .frac_noise = 0.5};
   const auto batch = NoisyRecall(setting, 0).next_batch(1, Split::kEval);  // MAD-lab's choice([]) fails here
   for (int i = 0; i < 4; ++i) CHECK(batch.inputs.data()[i] >= 6);
@@ -158,7 +158,7 @@ TEST_CASE("noisy recall: settings by name") {
   }
 }
 
-TEST_CASE("noisy recall: numbers that are not allowed") {
+TEST_CASE("noisy recall: errors") {
   using Setting = RecallSetting;
   CHECK(refusal([](Setting&) {}) == "allowed");
   for (const int64_t seq_len : {511, 2, 0, -2, 1 << 21}) {

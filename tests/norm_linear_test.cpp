@@ -10,8 +10,8 @@
 
 using namespace orthoread;
 
-TEST_CASE("norm_linear: what the ops compute one after another") {
-  // Registers in part and whole, several chunks of rows, none.
+TEST_CASE("norm_linear: equal to the separate ops") {
+  // Partial and full registers, several chunks of rows, no rows.
   for (const Shape& shape : {Shape{2, 5, 6}, {700, 57}, {1, 48}, {0, 6}}) {
     const int64_t width = shape.back();
     const Array<double> x = uniform_array(shape, 1), norm = uniform_array({width}, 2);
@@ -51,8 +51,8 @@ TEST_CASE("norm_linear: gradients") {
   });
   check_gradient("gated_norm_linear", {{4, 6}, {6}, {6}, {4, 6}, {4, 6}, {2, 6}, {4, 2}},
                  [](const auto& x) { return gated_norm_linear(x[0], x[1], 3, x[2], x[3], x[4], x[5], x[6]); });
-  // Several chunks of rows, tiles of outputs and registers of features, whole and in part: a twin has the products'
-  // mistakes, too.
+  // Several chunks of rows; full and partial tiles of outputs and registers of features. Not compared with a twin,
+  // which would use the same products.
   for (const Shape& shape : {Shape{600, 12}, {3, 21}}) {
     constexpr int64_t O = 19;
     const int64_t rows = shape[0], D = shape[1];
@@ -67,7 +67,7 @@ TEST_CASE("norm_linear: gradients") {
   }
 }
 
-TEST_CASE("norm_linear: the gradients of weights are those of chunks of rows, added in order") {
+TEST_CASE("norm_linear: the gradients of weights are sums over chunks of rows, added in order") {
   constexpr int64_t rows = 2 * kSummedRows + 40;
   const Shape x = {rows, 12};
   check_sums_of_chunks("norm_linear", {x}, {{12}, {5, 12}, {5}}, kSummedRows,
@@ -77,7 +77,7 @@ TEST_CASE("norm_linear: the gradients of weights are those of chunks of rows, ad
       [](const auto& t, const auto& w) { return gated_norm_linear(t[0], w[0], 3, w[1], t[1], t[2], w[2], t[3]); });
 }
 
-TEST_CASE("norm_linear: shapes that do not fit") {
+TEST_CASE("norm_linear: errors") {
   const auto zeros = [](const Shape& shape) { return Tensor<double>(Array<double>(shape)); };
   CHECK(thrown([&] {
           norm_linear(zeros({2, 4}), zeros({3}), zeros({5, 4}), zeros({5}));

@@ -25,7 +25,7 @@ TEST_CASE("norm: values as in PyTorch") {
                                               -3.166765795104624, -1.1703264894951872})) <= 1e-15);
 }
 
-TEST_CASE("norm: what a shift and a scaling do") {
+TEST_CASE("norm: invariant under shift and scaling") {
   const Tensor<double> ones = constant({3}, {1, 1, 1});
   CHECK(values(layer_norm(constant({3}, {5, 5, 5}), ones).value()) == Numbers{0, 0, 0});
   const auto small = layer_norm(constant({3}, {0, 1e-3, 2e-3}), ones).value();
@@ -34,7 +34,7 @@ TEST_CASE("norm: what a shift and a scaling do") {
         doctest::Approx(1 / std::sqrt(2.0 / 3 + 0.5)).epsilon(1e-14));
   CHECK(group_norm(constant({4}, {7, 0, 1, 2}), constant({4}, {1, 1, 1, 1}), 2, 0.5).value().data()[3] ==
         doctest::Approx(0.5 / std::sqrt(0.25 + 0.5)).epsilon(1e-14));
-  // float32 must not lose a small variance beside a large mean: it is taken from x - mean, not as E x^2 - (E x)^2.
+  // In float32 a small variance must not be lost beside a large mean: it is mean((x - mean)^2), not E x^2 - (E x)^2.
   const Array<float> y = layer_norm<float>(Array<float>({2}, {4096, 4098}), Array<float>({2}, {1, 1})).value();
   CHECK(y.data()[1] == doctest::Approx(1).epsilon(1e-5));
 }
@@ -49,11 +49,11 @@ TEST_CASE("norm: gradients") {
   check_gradient("group_norm, no rows", {{0, 4}, {4}}, [](const auto& x) { return group_norm(x[0], x[1], 2); });
 }
 
-TEST_CASE("norm: the gate, fused with it, is what the ops compute") {
+TEST_CASE("norm: gated_norm equals the separate ops") {
   const auto fused = [](const auto& x) { return gated_norm(x[0], x[1], 3, x[2], x[3], x[4], 0.5); };
   const auto composed = [](const auto& x) { return (group_norm(x[0], x[1], 3, 0.5) + x[2] * x[3]) * silu(x[4]); };
   for (const Shape& shape :
-       {Shape{2, 5, 6}, {700, 57}, {1, 48}, {0, 6}}) {  // whole vector registers, parts, several chunks
+       {Shape{2, 5, 6}, {700, 57}, {1, 48}, {0, 6}}) {  // full and partial vector registers, several chunks
     std::vector<Array<double>> inputs;
     for (uint64_t i = 0; i < 5; ++i) {
       inputs.push_back(uniform_array(i == 1 || i == 2 ? Shape{shape.back()} : shape, 1 + i));
@@ -70,13 +70,13 @@ TEST_CASE("norm: the gate, fused with it, is what the ops compute") {
         "weight is [6], skip is [6]");
 }
 
-TEST_CASE("norm: the gradients of weight and skip are those of chunks of rows, added in order") {
+TEST_CASE("norm: the gradients of weight and skip are sums over chunks of rows, added in order") {
   constexpr int64_t chunk = 256, rows = 2 * chunk + 40;
   check_sums_of_chunks("gated_norm", {{rows, 12}, {rows, 12}, {rows, 12}}, {{12}, {12}}, chunk,
                        [](const auto& x, const auto& w) { return gated_norm(x[0], w[0], 3, w[1], x[1], x[2]); });
 }
 
-TEST_CASE("norm: a NaN spoils its own group and no other") {
+TEST_CASE("norm: NaN affects only its group") {
   const Array<double> y = group_norm(constant({1, 4}, {kNaN, 1, 2, 3}), constant({4}, {1, 1, 1, 1}), 2).value();
   CHECK(std::isnan(y.data()[0]));
   CHECK(std::isnan(y.data()[1]));
@@ -84,7 +84,7 @@ TEST_CASE("norm: a NaN spoils its own group and no other") {
   CHECK(std::isfinite(y.data()[3]));
 }
 
-TEST_CASE("norm: shapes that do not fit") {
+TEST_CASE("norm: errors") {
   const auto message = [](const char* op, const char* x, const char* weight, int groups) {
     return fmt::format(
         "{}: x must be (..., D) and weight (D), D a multiple of the groups: x is {}, weight is {}, "
@@ -96,8 +96,8 @@ TEST_CASE("norm: shapes that do not fit") {
   CHECK(thrown([] { layer_norm(kX, constant({3}, {1, 1, 1})); }) == message("layer_norm", "[2, 4]", "[3]", 1));
 }
 
-TEST_CASE("norm: each part of 512 rows has a sum of its own for the weight's gradient") {
-  // Of numbers that float adds up exactly part by part, while 2^24 + 1 is 2^24: one sum for all rows would end there.
+TEST_CASE("norm: each part of 512 rows has its own sum for the weight's gradient") {
+  // Float sums each part exactly, but 2^24 + 1 is rounded to 2^24: a single sum over all rows would stay there.
   const int64_t rows = 1024;
   Array<float> x({rows, 2}), dy({rows, 2});
   for (int64_t i = 0; i < rows; ++i) {

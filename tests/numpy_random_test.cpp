@@ -1,4 +1,4 @@
-// The literals are NumPy 1.24's; the Python that printed them stands above each.
+// The expected values come from NumPy 1.24, printed by the Python code above each.
 #include "data/numpy_random.h"
 
 #include <doctest/doctest.h>

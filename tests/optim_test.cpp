@@ -12,12 +12,12 @@ using namespace orthoread;
 
 namespace {
 
-/// The parameters of the trajectories, with the gradient worked out by hand.
+/// The parameters of the trajectories, with their gradient in closed form.
 template <Real T>
 struct Problem {
   Tensor<T> w = Tensor<T>::leaf(cast<T>(Array<double>({3}, {0.5, -1.25, 2})));
   Tensor<T> b = Tensor<T>::leaf(cast<T>(Array<double>({1}, {0.1})));
-  Tensor<T> idle = Tensor<T>::leaf(Array<T>({2}, {T(7), T(8)}));  // never gets a gradient
+  Tensor<T> idle = Tensor<T>::leaf(Array<T>({2}, {T(7), T(8)}));  // never has a gradient
 
   Parameters<T> parameters() { return {{"w", &w}, {"idle", &idle}, {"b", &b}}; }
 
@@ -32,7 +32,7 @@ struct Problem {
     b.set_grad(db);
   }
 
-  /// The distance of w and b from what PyTorch has.
+  /// The distance of w and b from PyTorch's values.
   double error(const Numbers& expected) const {
     const T* v = w.value().data();
     return relative_error(Array<T>({4}, {v[0], v[1], v[2], b.value().item()}), Array<double>({4}, expected));
@@ -151,7 +151,7 @@ TEST_CASE("optim: SGD as in PyTorch") {
   check_trajectory<double, Sgd<double>>(SgdSettings{0.9, 0.1}, 0.05, heavy, 1e-12);
 }
 
-TEST_CASE("optim: clipping leaves small gradients alone, and shrinks large ones to the bound") {
+TEST_CASE("optim: clipping keeps small gradients and scales large ones to the bound") {
   Problem<double> problem;
   problem.w.set_grad(Array<double>({3}, {3, 0, 0}));
   problem.b.set_grad(Array<double>({1}, {4}));
@@ -161,12 +161,12 @@ TEST_CASE("optim: clipping leaves small gradients alone, and shrinks large ones 
   CHECK(clip_grad_norm(problem.parameters(), 1) == 5);
   CHECK(problem.w.grad().data()[0] == doctest::Approx(3 / (5 + 1e-6)).epsilon(1e-15));
   CHECK(problem.b.grad().data()[0] == doctest::Approx(4 / (5 + 1e-6)).epsilon(1e-15));
-  CHECK(kept.data()[0] == 3);  // a copy of a gradient does not change
+  CHECK(kept.data()[0] == 3);  // copies of a gradient do not change
   CHECK(!problem.idle.grad().defined());
   problem.b.set_grad(Array<double>({1}, {kNaN}));
   const Array<double> before = problem.w.grad();
   CHECK(std::isnan(clip_grad_norm(problem.parameters(), 1)));
-  CHECK(same_bits(problem.w.grad(), before));  // a NaN stays where it arose
+  CHECK(same_bits(problem.w.grad(), before));  // NaN stays where it arose
 }
 
 TEST_CASE("optim: schedules") {

@@ -7,7 +7,7 @@
 
 using namespace orthoread;
 
-TEST_CASE("outcome: each limit belongs to what is above it") {
+TEST_CASE("outcome: limits belong to the range above them") {
   const auto below = [](double x) { return std::nextafter(x, 0.0); };
   CHECK(outcome_of(1) == "solved");
   CHECK(outcome_of(0.8) == "solved");

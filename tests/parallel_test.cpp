@@ -13,7 +13,7 @@ using namespace orthoread;
 
 namespace {
 
-/// Sets the number of threads back at the end.
+/// Restores the number of threads at the end.
 struct KeepThreads {
   KeepThreads() = default;
   KeepThreads(const KeepThreads&) = delete;
@@ -30,13 +30,12 @@ Chunks chunks_of(int64_t n, int64_t grain) {
   std::mutex mutex;
   parallel_for(n, grain, [&](int64_t begin, int64_t end) {
     const std::lock_guard lock(mutex);
-    CHECK(chunks.emplace(begin, end).second);  // each one once
+    CHECK(chunks.emplace(begin, end).second);  // each chunk once
   });
   return chunks;
 }
 
-/// How many numbers change meanwhile where the last job lay: on the stack of parallel_for, which is now this
-/// function's.
+/// Counts changes in its own stack frame, which lies where that of the last parallel_for was.
 __attribute__((noinline)) int64_t changes_on_the_stack() {
   std::array<std::atomic<int64_t>, 256> room;
   for (auto& x : room) x.store(0, std::memory_order_relaxed);
@@ -46,7 +45,7 @@ __attribute__((noinline)) int64_t changes_on_the_stack() {
 
 }  // namespace
 
-TEST_CASE("parallel: chunks depend on n and the grain alone") {
+TEST_CASE("parallel: chunks depend only on n and the grain") {
   const KeepThreads keep;
   for (const int n : {1, 2, 3, 8}) {
     set_threads(n);
@@ -79,7 +78,7 @@ TEST_CASE("parallel: sums of chunks have the same bits for 1, 2, 3 and 8 threads
   }
 }
 
-TEST_CASE("parallel: an exception reaches the caller, and the threads live on") {
+TEST_CASE("parallel: an exception reaches the caller, and the threads continue") {
   const KeepThreads keep;
   for (const int n : {1, 4}) {
     set_threads(n);
@@ -104,7 +103,7 @@ TEST_CASE("parallel: as many threads take part as are set") {
   for (const int n : {4, 2, 3, 1}) {
     set_threads(n);
     std::atomic<int> begun = 0;
-    parallel_for(n, 1, [&](int64_t, int64_t) {  // no chunk ends before all have begun, each on a thread of its own
+    parallel_for(n, 1, [&](int64_t, int64_t) {  // no chunk ends before all have begun, so each has its own thread
       const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
       for (++begun; begun < n && std::chrono::steady_clock::now() < give_up;) std::this_thread::yield();
       CHECK(begun == n);
@@ -112,7 +111,8 @@ TEST_CASE("parallel: as many threads take part as are set") {
     std::mutex mutex;
     std::set<std::thread::id> ids;
     parallel_for(20, 1, [&](int64_t, int64_t) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // time for more threads to come, if there are any
+      std::this_thread::sleep_for(
+          std::chrono::milliseconds(1));  // time for surplus threads to take part, if there are any
       const std::lock_guard lock(mutex);
       ids.insert(std::this_thread::get_id());
     });
@@ -151,24 +151,24 @@ TEST_CASE("parallel: several threads may call at once") {
   CHECK(sum == 3 * 200 * 45);
 }
 
-TEST_CASE("parallel: short jobs, one after another, and each helper late for some") {
+TEST_CASE("parallel: short jobs in succession, with helpers that come too late for some") {
   const KeepThreads keep;
   int64_t changes = 0;
   for (const int n : {2, 8, 32}) {
     set_threads(n);
     std::array<int64_t, 8> calls = {};
     int64_t jobs = 0;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);  // where others use the processors
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);  // the processors may be busy
     for (; jobs < 10000 && std::chrono::steady_clock::now() < end; ++jobs) {
       parallel_for(8, 1, [&](int64_t begin, int64_t) { ++calls[static_cast<size_t>(begin)]; });
       changes += changes_on_the_stack();
     }
     for (const int64_t count : calls) CHECK(count == jobs);
   }
-  CHECK(changes == 0);  // no helper counts chunks of a job that is over
+  CHECK(changes == 0);  // no helper counts chunks of a finished job
 }
 
-TEST_CASE("parallel: what is not allowed") {
+TEST_CASE("parallel: errors") {
   CHECK(thrown([] { set_threads(0); }) == "threads: from 1 to 4096 are allowed, not 0");
   CHECK(thrown([] { set_threads(5000); }) == "threads: from 1 to 4096 are allowed, not 5000");
   CHECK(thrown([] { parallel_for(1, 0, [](int64_t, int64_t) {}); }) ==

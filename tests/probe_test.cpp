@@ -1,4 +1,4 @@
-// What `orthoread probe` measures: the formulas where the answer is known, and the published figures.
+// `orthoread probe`: its formulas in cases with known answers, and published figures.
 #include "apps/probe/checkpoint_files.h"
 #include "apps/probe/checkpoint_probe.h"
 #include "apps/probe/memory_replay.h"
@@ -51,7 +51,7 @@ Json json_of(const std::string& command) {
 
 }  // namespace
 
-TEST_CASE("probe: singular values of matrices that were made of them") {
+TEST_CASE("probe: singular values of matrices made from given ones") {
   const Numbers s = {3, 2, 1, 0.25, 1e-3};
   for (const auto& [m, n] : {std::pair<int64_t, int64_t>{5, 5}, {5, 8}, {9, 5}}) {
     const Array<double> matrix = with_singular_values(m, n, s);
@@ -63,7 +63,7 @@ TEST_CASE("probe: singular values of matrices that were made of them") {
   CHECK(thrown([&] { singular_values(broken); }) == "singular values: the matrix holds a number that is not finite");
 }
 
-TEST_CASE("probe: effective rank, share of the first and condition") {
+TEST_CASE("probe: effective rank, share of the largest, condition") {
   const Numbers equal(7, 0.3), one = {5, 0, 0};
   CHECK(std::abs(effective_rank(equal) - 7) <= 1e-14);
   CHECK(std::abs(first_share(equal) - 1.0 / 7) <= 1e-15);
@@ -84,7 +84,7 @@ TEST_CASE("probe: effective rank, share of the first and condition") {
   check_near(mean.singular_values, {0.625, 0.375}, 1e-15);
 }
 
-TEST_CASE("probe: ages and counts of a sequence made by hand") {
+TEST_CASE("probe: ages and counts in a handmade sequence") {
   // Keys 0 to 3, values 4 to 7, noise 8 and 9.
   RecallBatch batch;
   batch.inputs = Array<int64_t>({2, 11}, {0, 4, 8, 9, 1, 5, 0, 4, 0, 4, 1,  //
@@ -101,7 +101,7 @@ TEST_CASE("probe: ages and counts of a sequence made by hand") {
       {.sequence = 1, .position = 10, .age = 8, .times_seen = 2, .stored = 0, .value = 7}};
   CHECK((queries(batch) == expected));
 
-  // Where only the last key is asked for, the pair that taught it is the last one before.
+  // With a single query, the stored pair is the last earlier one.
   for (const int64_t at : {6, 8, 10}) batch.targets.edit()[at] = at == 8 ? 4 : kIgnoredTarget;
   CHECK((queries(batch)[0] == Query{.sequence = 0, .position = 8, .age = 2, .times_seen = 2, .stored = 6, .value = 4}));
 
@@ -110,7 +110,7 @@ TEST_CASE("probe: ages and counts of a sequence made by hand") {
         "queries: position 0 of sequence 0 asks for a key that was not there before");
 }
 
-TEST_CASE("probe: ranges hold every age and every count once") {
+TEST_CASE("probe: ranges contain every age and every count once") {
   for (const auto& ranges : {age_ranges(511), age_ranges(512), times_seen_ranges()}) {
     for (int64_t number = ranges.front().from; number < 511; ++number)
       CHECK(std::count_if(ranges.begin(), ranges.end(), [&](const auto& range) { return range.holds(number); }) == 1);
@@ -118,15 +118,15 @@ TEST_CASE("probe: ranges hold every age and every count once") {
   CHECK(age_ranges(511).size() == 8);
 }
 
-TEST_CASE("probe: the memory replayed is the sum of what was written and kept") {
+TEST_CASE("probe: the replayed memory is the sum of all decayed writes") {
   constexpr int64_t tokens = 7, width = 3;
   HeadWrites<double> writes = {uniform_array({tokens, width}, 1), uniform_array({tokens, width}, 2),
                                uniform_array({tokens, 1}, 3), uniform_array({tokens, 1}, 4, -2, -0.1)};
   int64_t looked = 0;
   replay_memory<double>(writes, [&](int64_t t, const Array<double>& memory) {
     CHECK(t == looked++);
-    // C_t = sum over s of exp(lf_{s+1} + … + lf_t + i_s - m_t) k_s v_s^T, m_t the largest of these exponents, without
-    // itself, and of lf_1 + … + lf_t.
+    // C_t = sum over s of exp(lf_{s+1} + … + lf_t + i_s - m_t) k_s v_s^T, where m_t is the largest of these exponents
+    // (without -m_t) and of lf_1 + … + lf_t.
     const auto kept = [&](int64_t from) {
       return std::accumulate(writes.log_forget.data() + from, writes.log_forget.data() + t + 1, 0.0);
     };
@@ -146,9 +146,9 @@ TEST_CASE("probe: the memory replayed is the sum of what was written and kept") 
   CHECK(looked == tokens);
 }
 
-TEST_CASE("probe: a decoder finds what a memory stores linearly, and nothing where nothing is stored") {
-  // Sequences of 8 orthonormal keys, each with one of 5 values, written by random codes and never forgotten: k^T C is
-  // the code of the key's value. Asked with another key than the one whose value is the label, it tells nothing.
+TEST_CASE("probe: the decoder finds linearly stored values, and nothing where none are stored") {
+  // Sequences of 8 orthonormal keys, each with one of 5 values. Values are written as random codes and never forgotten,
+  // so k^T C is the code of the key's value. With the key of another pair it contains nothing about the label.
   constexpr int64_t width = 8, values = 5, sequences = 100;
   const Array<double> keys = reflection(width, 1), codes = uniform_array({values, width}, 2);
   RandomStream random(3);
@@ -178,16 +178,16 @@ TEST_CASE("probe: a decoder finds what a memory stores linearly, and nothing whe
   CHECK(found.accuracy == 1);
   CHECK(found.train == 70 * width);  // groups up to 69.3, the .7 quantile of 0 to 99
   CHECK(found.test == 30 * width);
-  CHECK(found.lambda == .1);  // the first of equals
-  // 240 answers, one of five right by chance.
+  CHECK(found.lambda == .1);  // the first of equal ones
+  // 240 answers, a fifth right by chance.
   CHECK(std::abs(ridge_decoder(other).accuracy - 0.2) <= 5 * std::sqrt(0.2 * 0.8 / 240));
   stored.groups.assign(stored.groups.size(), 0);
   CHECK(thrown([&] { ridge_decoder(stored); }) ==
         "ridge decoder: 800 samples to train on and 0 to test are too few; give it more sequences");
 }
 
-TEST_CASE("probe: the decoder takes a large lambda where a small one fits noise") {
-  // As many features as samples to fit, and one of them tells something about the label.
+TEST_CASE("probe: the decoder chooses a large lambda where a small one fits noise") {
+  // As many features as training samples; only one is related to the label.
   constexpr int64_t n = 300, width = 168;
   RandomStream random(5);
   DecoderSamples samples{Array<double>({n, width}), {}, {}};
@@ -201,7 +201,7 @@ TEST_CASE("probe: the decoder takes a large lambda where a small one fits noise"
   CHECK(ridge_decoder(samples).lambda > .1);
 }
 
-TEST_CASE("probe: the files that a path stands for") {
+TEST_CASE("probe: the files of a path") {
   const TemporaryFolder folder;
   const auto make = [&](const std::string& file) {
     std::filesystem::create_directories(std::filesystem::path(folder / file).parent_path());
@@ -224,7 +224,7 @@ TEST_CASE("probe: the files that a path stands for") {
   both.insert(both.end(), c.begin(), c.end());
   CHECK(checkpoint_files(folder / "sweep") == both);
   CHECK(checkpoint_files(b[0]) == b);
-  CHECK(checkpoint_files("nowhere") == std::vector<std::string>{"nowhere"});  // which reading will refuse
+  CHECK(checkpoint_files("nowhere") == std::vector<std::string>{"nowhere"});  // reading it fails later
   CHECK(thrown([&] { checkpoint_files(folder / "empty"); }) ==
         folder / "empty: no run folder in it has a model.safetensors or checkpoints/STEP.safetensors");
   CHECK(step_in_path(c[1]) == 1000);
@@ -232,7 +232,7 @@ TEST_CASE("probe: the files that a path stands for") {
   CHECK_FALSE(step_in_path("checkpoints/last.safetensors"));
 }
 
-TEST_CASE("probe: what the program shows is what eval, the model and the gradients say") {
+TEST_CASE("probe: the program agrees with eval, the model and the gradients") {
   const TemporaryFolder folder;
   REQUIRE(run_shell("orthoread train --seed 5 --out " + folder / "run " + kRun).exit_code == 0);
   const std::string model = folder / "run/model.safetensors";
@@ -252,7 +252,7 @@ TEST_CASE("probe: what the program shows is what eval, the model and the gradien
   size_t asked = 0;
   for (const RecallBatch& batch : batches) asked += queries(batch).size();
 
-  SUBCASE("accuracies: both reads as eval measures them; each query in one range of ages and one of counts") {
+  SUBCASE("accuracies: as in eval, for both reads; each query is in one range of ages and one of counts") {
     for (const std::string read : {"raw", "ns1"}) {
       const Json eval = json_of("orthoread eval --json --checkpoint " + model + " --read " + read +
                                 " --data-seed 10005 --batches 6 --batch-size 8");
@@ -268,13 +268,13 @@ TEST_CASE("probe: what the program shows is what eval, the model and the gradien
         }
         CHECK(counted == asked);
         CHECK(std::abs(right - std::round(right)) <= 1e-9);
-        // Batches weigh alike in eval, queries here.
+        // eval gives equal weight to batches, this to queries.
         CHECK(std::abs(right / static_cast<double>(asked) - eval["val_accuracy"].get<double>()) <= 0.02);
       }
     }
     CHECK(found["decoder"]["train"].get<size_t>() + found["decoder"]["test"].get<size_t>() == asked);
   }
-  SUBCASE("spectra: of the memories that the model writes") {
+  SUBCASE("spectra of the memories that the model writes") {
     RecallModel<float> copy(checkpoint_config(file), RandomStream(0));
     load_parameters(file, copy.parameters());
     const MemoryInputs<float> inputs = copy.memory_inputs(batches[0].inputs);
@@ -286,7 +286,7 @@ TEST_CASE("probe: what the program shows is what eval, the model and the gradien
       replay_memory<float>(writes, [&](int64_t t, const Array<float>& memory) {
         if (t + 1 != tokens[next]) return;
         ranks[next] += effective_rank(singular_values(memory)) / 32;
-        // The singular values of sum u u^T are the squares of those of the matrix of the u.
+        // The singular values of sum u u^T are the squares of those of the matrix with rows u.
         Array<double> u({t + 1, writes.key.dim(1)});
         for (int64_t s = 0; s <= t; ++s) {
           double squares = 0;
@@ -304,7 +304,7 @@ TEST_CASE("probe: what the program shows is what eval, the model and the gradien
       CHECK(position["tokens"] == tokens[p]);
       CHECK(std::abs(position["memory"]["effective_rank"].get<double>() - ranks[p]) <= 1e-4);
       CHECK(std::abs(position["keys"]["effective_rank"].get<double>() - of_keys[p]) <= 1e-4);
-      // One step s (3 - s^2) / 2 brings singular values together.
+      // One step s (3 - s^2) / 2 brings singular values closer together.
       CHECK(position["orthogonalized"]["effective_rank"] > position["memory"]["effective_rank"]);
       double sum = 0;
       for (const Json& s : position["memory"]["singular_values"]) sum += s.get<double>();
@@ -357,7 +357,7 @@ TEST_CASE("probe: what the program shows is what eval, the model and the gradien
   }
 }
 
-TEST_CASE("probe: bad input is one line") {
+TEST_CASE("probe: errors are one line") {
   const TemporaryFolder folder;
   REQUIRE(run_shell("orthoread train --out " + folder / "run " + kRun + " --steps 1").exit_code == 0);
   const std::string model = folder / "run/model.safetensors", probe = "orthoread probe --quiet --checkpoint " + model;
@@ -387,14 +387,14 @@ TEST_CASE("probe: bad input is one line") {
                 folder / "nan.safetensors: head.bias holds a number that is not finite");
 }
 
-TEST_CASE("probe: what was published of four checkpoints") {
+TEST_CASE("probe: the published figures of four checkpoints") {
   const std::optional<std::string> checkpoints = replication_folder();
   if (!checkpoints) return;
   // arXiv:2607.19390 (CC BY 4.0, K. Aquino-Michaels).
   struct Published {
     std::string name;
     double rank, share, condition, cosine, query_key_cosine, decoder;
-    Numbers orthogonalized;  // rank, share and condition, of those trained with ns5
+    Numbers orthogonalized;  // rank, share and condition, for those trained with ns5
   };
   for (const Published& run : {Published{"baseline_seed25", 3.27, .7885, 9.673, .5923, .8973, .9652, {}},
                                {"baseline_seed26", 4.465, .691, 8.148, -.0788, -.1984, .802, {}},
@@ -407,7 +407,7 @@ TEST_CASE("probe: what was published of four checkpoints") {
     const Json& last = probe["positions"][0];
     CHECK(std::abs(last["memory"]["effective_rank"].get<double>() - run.rank) <= .0006);
     CHECK(std::abs(last["memory"]["first_share"].get<double>() - run.share) <= .00006);
-    // The smallest singular value is rounding noise of float.
+    // In float the smallest singular value is rounding noise.
     CHECK(std::abs(last["memory"]["log10_condition"].get<double>() - run.condition) <= .5);
     if (!run.orthogonalized.empty()) {
       CHECK(std::abs(last["orthogonalized"]["effective_rank"].get<double>() - run.orthogonalized[0]) <= .006);

@@ -1,4 +1,4 @@
-// Runs the program as a person would.
+// Runs the program in a shell.
 #pragma once
 
 #include "tests/support.h"
@@ -11,11 +11,11 @@
 namespace orthoread {
 
 struct ProgramResult {
-  int exit_code;  // 128 + the signal's number if one ended it
+  int exit_code;  // or 128 + the number of the signal that ended it
   std::string out, err;
 };
 
-/// Runs a shell command line in which "orthoread" is the program under test.
+/// Runs a shell command line, in which "orthoread" is the program under test.
 ProgramResult run_shell(const std::string& command);
 
 /// Writes a file, and makes the folders that it is to be in.
@@ -25,10 +25,10 @@ void write_text(const std::string& path, const std::string& text);
 /// is skipped.
 std::optional<std::string> replication_folder();
 
-/// Exit code, and one line on stderr that contains the text; nothing on stdout.
+/// Checks the exit code, that stderr is one line that contains the text, and that stdout is empty.
 void check_refused(const std::string& command, int exit_code, const std::string& message);
 
-// Flags of a run of a second: 40 steps of a small model.
+// Flags for a run of about a second: 40 steps of a small model.
 extern const std::string kSmallTask, kSmallRun;
 
 }  // namespace orthoread

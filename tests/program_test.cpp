@@ -1,4 +1,4 @@
-// The program, through its command line: what a person types and what she gets.
+// The program through its command line.
 #include "tests/program.h"
 #include "data/files.h"
 #include "data/safetensors.h"
@@ -91,14 +91,14 @@ TEST_CASE("train follows PyTorch's curves") {
   }
 }
 
-TEST_CASE("an interrupted run ends like one that was not") {
+TEST_CASE("an interrupted and resumed run has the same result") {
   const TemporaryFolder folder;
-  const std::string long_run = kSmallRun + " --steps 150";  // so that the signal comes long before the end
+  const std::string long_run = kSmallRun + " --steps 150";  // so that the signal arrives long before the end
   REQUIRE(run_shell("orthoread train --threads 1 --out " + folder / "whole " + long_run).exit_code == 0);
   const std::string whole = run_files(folder / "whole");
   const std::string run = folder / "run", metrics = run + "/metrics.jsonl",
                     train = "orthoread train --out " + run + " " + long_run;
-  // Sends the signal once the run has added so many lines to metrics.jsonl: before the first, it may still be starting.
+  // Sends the signal once the run has added this many lines to metrics.jsonl: earlier it may still be starting.
   const auto after_lines = [&](int more, const std::string& signal) {
     const std::string lines = "$(cat " + metrics + " 2> /dev/null | wc -l)";
     return run_shell("before=" + lines + "; '" + std::string(ORTHOREAD_PROGRAM) + "' train --resume --out " + run +
@@ -109,7 +109,7 @@ TEST_CASE("an interrupted run ends like one that was not") {
   SUBCASE("by SIGTERM and SIGUSR1") {
     for (const auto& [more, signal] : {std::pair(4, "TERM"), {12, "USR1"}, {13, "INT"}}) {
       const ProgramResult result = after_lines(more, signal);
-      if (std::string(signal) == "INT") continue;  // which a background job ignores
+      if (std::string(signal) == "INT") continue;  // background jobs ignore it
       CHECK_MESSAGE(result.exit_code == 75, result.err);
       const int64_t steps = Safetensors::read(run + "/state.safetensors").get<int64_t>("steps").item();
       CHECK_MESSAGE(contains(result.err, fmt::format("interrupted after step {};", steps)), result.err);
@@ -130,7 +130,7 @@ TEST_CASE("an interrupted run ends like one that was not") {
   CHECK(number_in(again.out, "steps_run") == 150);
 }
 
-TEST_CASE("eval measures what train measured") {
+TEST_CASE("eval agrees with train") {
   const TemporaryFolder folder;
   const ProgramResult trained = run_shell("orthoread train --json --seed 5 --out " + folder / "run " + kSmallRun);
   REQUIRE(trained.exit_code == 0);
@@ -174,7 +174,7 @@ TEST_CASE("eval gives the published accuracies") {
   }
 }
 
-TEST_CASE("a run that diverges stops, says so, and keeps its last good checkpoint") {
+TEST_CASE("a diverging run stops, says so, and keeps its last good checkpoint") {
   const TemporaryFolder folder;
   const ProgramResult result =
       run_shell("orthoread train --json --out " + folder / "run " + kSmallTask +
@@ -197,7 +197,7 @@ TEST_CASE("a run that diverges stops, says so, and keeps its last good checkpoin
   }
 }
 
-TEST_CASE("weights that once gave NaN train on") {
+TEST_CASE("weights that once gave NaN can be trained") {
   const TemporaryFolder folder;
   for (const std::string set : {"baseline", "avx2", "avx512"}) {
     const ProgramResult result =
@@ -209,7 +209,7 @@ TEST_CASE("weights that once gave NaN train on") {
   }
 }
 
-TEST_CASE("bad files end in one line and leave nothing behind") {
+TEST_CASE("bad files give one line and leave nothing behind") {
   const TemporaryFolder folder;
   const std::string run = "orthoread train --quiet --out " + folder / "new " + kSmallRun + " --init " + folder / "bad";
   const std::string eval = "orthoread eval --checkpoint " + folder / "bad";
@@ -242,7 +242,7 @@ TEST_CASE("bad files end in one line and leave nothing behind") {
                 "the checkpoint has 24 tokens, the task 30");
 }
 
-TEST_CASE("a folder that holds something else is refused and stays as it was") {
+TEST_CASE("a folder with other files is refused and does not change") {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
   REQUIRE(run_shell("orthoread train --out " + run + " " + kSmallRun).exit_code == 0);
@@ -264,7 +264,7 @@ TEST_CASE("a folder that holds something else is refused and stays as it was") {
       "another process is at work");
 }
 
-TEST_CASE("a run that could not start does not stand in the way of the corrected command") {
+TEST_CASE("a run that failed to start does not block the corrected command") {
   const TemporaryFolder folder;
   const std::string train = "orthoread train --out " + folder / "new/run " + kSmallRun;
   write_file_atomically(folder / "bad", "bad");
@@ -272,16 +272,17 @@ TEST_CASE("a run that could not start does not stand in the way of the corrected
   SafetensorsWriter().write(folder / "bad");
   check_refused(train + " --init " + folder / "bad", 2, "embedding.weight");
   CHECK_FALSE(fs::exists(folder / "new"));
-#ifndef __SANITIZE_ADDRESS__  // which ends the program itself when there is no memory
+#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer ends the program when memory runs out
   check_refused(train + " --dim 1048576 --proj-factor 64", 1, "out of memory");
   CHECK_FALSE(fs::exists(folder / "new"));
-  check_refused("ulimit -v 600000; " + train + " --batch-size 12000 --val-batches 1", 1, "out of memory");  // of a step
+  check_refused("ulimit -v 600000; " + train + " --batch-size 12000 --val-batches 1", 1,
+                "out of memory");  // in a training step
   CHECK_FALSE(fs::exists(folder / "new"));
 #endif
   CHECK(run_shell(train).exit_code == 0);
 }
 
-TEST_CASE("a damaged run says so, and goes on from the checkpoint before, to the same bits") {
+TEST_CASE("a damaged run says so, and continues from the previous checkpoint, bit for bit") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", train = "orthoread train --resume --out " + run + " " + kSmallRun;
   REQUIRE(run_shell(train).exit_code == 0);
@@ -309,7 +310,7 @@ TEST_CASE("a damaged run says so, and goes on from the checkpoint before, to the
   check_refused(train, 2, run + "/result.json: damaged");
 }
 
-TEST_CASE("a run that goes on keeps its instruction set, or says from which step on the bits differ") {
+TEST_CASE("a resumed run keeps its instruction set, or says from which step on the bits differ") {
   const TemporaryFolder folder;
   const std::string run = folder / "run", train = "orthoread train --resume --out " + run + " " + kSmallRun;
   REQUIRE(run_shell(train + " --instruction-set baseline").exit_code == 0);
@@ -334,7 +335,7 @@ TEST_CASE("a run that goes on keeps its instruction set, or says from which step
                    "will differ"));
     CHECK(contains(read_file(run + "/result.json"), "\"step\": 36"));
   }
-  // A run from a machine of another make.
+  // A run from a machine with another processor.
   std::string config = read_file(run + "/config.json");
   config.replace(config.find("\"baseline\""), 10, "\"neon\"");
   write_file_atomically(run + "/config.json", config);
@@ -356,10 +357,10 @@ TEST_CASE("train keeps the weights of its checkpoints if asked") {
   CHECK_FALSE(std::equal(then.data(), then.data() + then.size(), end.data()));
 }
 
-TEST_CASE("a full disk ends in one line, exit code 1, and no half-written file") {
+TEST_CASE("a full disk gives one line, exit code 1, and no partial file") {
   const TemporaryFolder folder;
   const std::string train = "orthoread train --out " + folder / "run " + kSmallRun;
-  const std::string limit = "ulimit -f 100; ";  // 50 KiB a file: config.json fits, state.safetensors does not
+  const std::string limit = "ulimit -f 100; ";  // 50 KiB per file: config.json fits, state.safetensors does not
   check_refused(limit + train, 1, "cannot write " + folder / "run/state.safetensors: File too large");
   check_refused(limit + "orthoread data --instances 100 --out " + folder / "data", 1, "File too large");
   CHECK(run_shell("ls " + folder.path()).out == "run\n");

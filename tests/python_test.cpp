@@ -1,4 +1,4 @@
-// Every block of docs/python.md, run as one session.
+// Runs every block of docs/python.md, as one session.
 #include "data/files.h"
 #include "tests/program.h"
 #include "tests/support.h"
@@ -9,7 +9,7 @@ using namespace orthoread;
 
 namespace {
 
-/// A Python that has PyTorch and pandas, or nothing.
+/// A Python with PyTorch and pandas; "" if there is none.
 std::string python() {
   for (const std::string name : {"python3", "/usr/bin/python3"}) {
     if (run_shell(name + " -c 'import torch, pandas'").exit_code == 0) return name;
@@ -17,7 +17,7 @@ std::string python() {
   return "";
 }
 
-/// The document's blocks as one Python program; those of the shell are run by it, where they stand.
+/// The blocks of the document as one Python program, which runs the shell blocks in their place.
 std::string session(const std::string& document) {
   std::istringstream lines(document);
   std::string program = "import subprocess\n", shell;
@@ -38,7 +38,7 @@ std::string session(const std::string& document) {
   return program;
 }
 
-// What must hold at the end of the session.
+// Checks at the end of the session.
 const char* const kChecks = R"(
 import math
 assert sorted(results["read"]) == ["ns5", "raw"]
@@ -61,7 +61,7 @@ assert math.isfinite(float(loss))
 
 }  // namespace
 
-TEST_CASE("python: every block of docs/python.md runs and does what it says") {
+TEST_CASE("python: every block of docs/python.md runs as described") {
   const std::string interpreter = python();
   if (interpreter.empty()) {
     MESSAGE("skipped: no Python with PyTorch and pandas (Debian: apt-get install python3-torch python3-pandas)");

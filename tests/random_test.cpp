@@ -31,7 +31,7 @@ TEST_CASE("random: moments") {
     normal_fourth += x * x * x * x / kN;
   }
   CHECK(in_range);
-  // five standard deviations of each mean
+  // five standard errors of each mean
   CHECK(std::abs(uniform - 1.0 / 2) < 5 * std::sqrt(1.0 / 12 / kN));
   CHECK(std::abs(uniform_squares - 1.0 / 3) < 5 * std::sqrt(4.0 / 45 / kN));
   CHECK(std::abs(normal) < 5 * std::sqrt(1.0 / kN));
@@ -39,7 +39,7 @@ TEST_CASE("random: moments") {
   CHECK(std::abs(normal_fourth - 3) < 5 * std::sqrt(96.0 / kN));
 }
 
-TEST_CASE("random: the share of normal numbers beyond 1 and 3") {
+TEST_CASE("random: the fraction of normal numbers beyond 1 and 3") {
   constexpr int kN = 200000;
   RandomStream random(8);
   int beyond_1 = 0, beyond_3 = 0;

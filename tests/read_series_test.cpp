@@ -8,12 +8,12 @@ namespace {
 
 using Wide = long double;
 
-/// A function's value and slope.
+/// The value and slope of a function.
 struct Jet {
   Wide value, slope;
 };
 
-/// g, by its definition: what NS_k makes of s, over s, at x = s^2. Its slope by the product rule, step by step.
+/// g(x) = p_k(s) / s at x = s^2, where NS_k maps s to p_k(s). Its slope by the product rule, step by step.
 Jet exact(int steps, Wide x) {
   Jet g{1, 0}, z{x, 1};
   for (int i = 0; i < steps; ++i) {
@@ -24,7 +24,7 @@ Jet exact(int steps, Wide x) {
   return g;
 }
 
-/// sum_j c_j T_j(2 x / beta - 1), from T_{j+1} = 2 s T_j - T_{j-1} itself: no Clenshaw, which the kernel uses.
+/// sum_j c_j T_j(2 x / beta - 1) by the recurrence of T_j itself, not by Clenshaw's, which the kernel uses.
 Jet sum(const ReadSeries& series, Wide x) {
   const Wide s = 2 * x / Wide(series.beta) - 1, inner = 2 / Wide(series.beta);
   Jet before{1, 0}, now{s, inner}, total{0, 0};
@@ -42,10 +42,10 @@ constexpr Wide kWide = std::numeric_limits<Wide>::epsilon();
 
 }  // namespace
 
-TEST_CASE("read_series: value and slope are as near as stated, on every interval, for every k") {
-  // The bounds are those of the cut. Beside it the coefficients are rounded: they are computed in long double, dropped
-  // below 16 eps g(0), and kept as doubles. As |T_j| <= 1 and |T_j'(s)| <= j^2, with ds/dx = 2/beta, that is for value
-  // and slope:
+TEST_CASE("read_series: value and slope are as accurate as stated, on every interval, for every k") {
+  // The stated bounds are those of truncation. Coefficients also have rounding errors: they are computed in long
+  // double, dropped below 16 eps g(0) and stored as doubles. Since |T_j| <= 1, |T_j'(s)| <= j^2 and ds/dx = 2/beta,
+  // these are for value and slope:
   for (const double precision : {kFloat, kDouble}) {
     for (int steps = 0; steps <= kMostReadSteps; ++steps) {
       CAPTURE(steps);
@@ -56,7 +56,7 @@ TEST_CASE("read_series: value and slope are as near as stated, on every interval
         CHECK(series.value_error <= 2 * precision);
         CHECK(series.slope_error <= 2 * precision);
         Wide value_rounding = 0, slope_rounding = 0;
-        for (size_t j = 0; j <= series.coefficients.size(); ++j) {  // and one that was dropped
+        for (size_t j = 0; j <= series.coefficients.size(); ++j) {  // and one dropped coefficient
           const Wide c = j < series.coefficients.size() ? Wide(series.coefficients[j]) : 0;
           const Wide rounding = Wide(kDouble) * std::abs(c) + 16 * kWide * top.value;
           value_rounding += rounding;
@@ -64,7 +64,7 @@ TEST_CASE("read_series: value and slope are as near as stated, on every interval
         }
         Wide value_error = 0, slope_error = 0;
         constexpr int points = 400;
-        for (int i = 0; i <= points; ++i) {  // closest at the ends, where slopes are worst
+        for (int i = 0; i <= points; ++i) {  // densest at the ends, where slopes are least accurate
           const Wide x = Wide(series.beta) * (1 - std::cos(3.14159265358979323846L * i / points)) / 2;
           const Jet g = exact(steps, x), y = sum(series, x);
           value_error = std::max(value_error, std::abs(y.value - g.value));
@@ -85,7 +85,7 @@ TEST_CASE("read_series: few terms, and fewer on a shorter interval") {
   CHECK(terms(0, kFloat) == 1);   // g = 1
   CHECK(terms(1, kFloat) == 2);   // g = (3 - x) / 2
   CHECK(terms(2, kDouble) <= 5);  // a polynomial of degree (3^2 - 1) / 2
-  CHECK(terms(5, kFloat) == 26);  // what makes the read cheap
+  CHECK(terms(5, kFloat) == 26);  // this makes the read cheap
   CHECK(terms(5, kDouble) == 43);
   for (int steps = 0; steps <= kMostReadSteps; ++steps) {
     for (const double precision : {kFloat, kDouble}) {

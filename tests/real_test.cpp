@@ -6,7 +6,7 @@ using namespace orthoread;
 
 namespace {
 
-/// Is the slope of f at x + 1 e the derivative of f, by central differences?
+/// Checks that the slope of f at x + 1 e is its derivative, by central differences.
 template <class F>
 void check_slope(const char* name, F f, double x) {
   CAPTURE(name);
@@ -15,8 +15,8 @@ void check_slope(const char* name, F f, double x) {
   const Dual y = f(Dual(x, 1));
   CHECK(y.value == doctest::Approx(f(Dual(x)).value).epsilon(1e-15));
   CHECK(y.slope == doctest::Approx((f(Dual(x + h)).value - f(Dual(x - h)).value) / (2 * h)).epsilon(1e-8));
-  CHECK(f(Dual(x, 0)).slope == 0);                                              // a constant stays one
-  CHECK(f(Dual(x, -3)).slope == doctest::Approx(-3 * y.slope).epsilon(1e-15));  // and slopes are linear
+  CHECK(f(Dual(x, 0)).slope == 0);                                              // constants have slope 0
+  CHECK(f(Dual(x, -3)).slope == doctest::Approx(-3 * y.slope).epsilon(1e-15));  // slopes are linear
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ TEST_CASE("real: slopes of arithmetic") {
   }
 }
 
-TEST_CASE("real: order looks at the value alone") {
+TEST_CASE("real: comparisons use only the value") {
   CHECK(Dual(1, 5) == Dual(1, 6));
   CHECK(Dual(1, 9) < Dual(2, 0));
   CHECK(Dual(kNaN) != Dual(kNaN));

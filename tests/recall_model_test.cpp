@@ -33,7 +33,7 @@ RecallModelConfig golden_config(const Safetensors& file) {
   return config;
 }
 
-/// The outcome of a golden file's batch: logits, loss and every gradient by name.
+/// Logits, loss and gradients, by name, for the batch of a golden file.
 template <Real T>
 std::map<std::string, Array<T>> run_golden(const Safetensors& file) {
   RecallModel<T> model(golden_config(file), RandomStream(0));
@@ -147,7 +147,7 @@ TEST_CASE("recall model: initial values") {
   check_all("layer.learnable_skip", 1);
   CHECK(values(at.at("layer.mlstm_cell.fgate.bias")) == Numbers{3, 4, 5, 6});
 
-  RecallModel<float> same({}, RandomStream(3));  // the same start in float, rounded
+  RecallModel<float> same({}, RandomStream(3));  // the same initial weights in float, rounded
   for (const auto& [name, tensor] : same.parameters()) CHECK(same_bits(tensor->value(), cast<float>(at.at(name))));
 }
 
@@ -162,7 +162,7 @@ TEST_CASE("recall model: gradients") {
     config.read = read;
     RecallModel<double> start(config, RandomStream(5));
     std::vector<Input> inputs;
-    RandomStream noise(6);  // moves what starts at 0 or 1 to a place where nothing vanishes
+    RandomStream noise(6);  // moves parameters that start at 0 or 1, where gradients may vanish
     for (const auto& [name, tensor] : start.parameters()) {
       for (int64_t i = 0; i < tensor->value().size(); ++i) tensor->edit()[i] += 0.1 * noise.normal();
       inputs.emplace_back(cast<double>(cast<float>(tensor->value())));
@@ -176,7 +176,7 @@ TEST_CASE("recall model: gradients") {
   }
 }
 
-TEST_CASE("recall model: gradients of a model in training, in float, are as exact as with the composed memory") {
+TEST_CASE("recall model: float gradients during training are as exact as with the composed memory") {
   RecallModelConfig config{.vocab_size = 32, .dim = 24, .heads = 2};
   RecallModel<float> model(config, RandomStream(7));
   const Parameters<float> parameters = model.parameters();
@@ -200,8 +200,8 @@ TEST_CASE("recall model: gradients of a model in training, in float, are as exac
     for (const auto& [name, tensor] : to) grads.push_back(cast<double>(tensor->grad()));
     return grads;
   };
-  // The error of a layer's gradient, weights and biases together: those two numbers that are a gate's bias have, alone,
-  // an error whose ratio to another's varies by a factor of 3 from batch to batch.
+  // The error of a layer's gradient, weights and biases together. A gate's bias is only two numbers: alone, the
+  // ratio of its errors varies by a factor of 3 from batch to batch.
   using Errors = std::map<std::string, double>;
   const auto errors = [&](const std::vector<Array<double>>& a, const std::vector<Array<double>>& b) {
     Errors squares;
@@ -211,7 +211,7 @@ TEST_CASE("recall model: gradients of a model in training, in float, are as exac
     }
     return squares;
   };
-  // One token whose q.n is nearly 0 decides on the error of a batch, by luck: hence the geometric mean over several.
+  // A single token with q.n near 0 may dominate the error of a batch: hence the geometric mean over several.
   constexpr int batches = 32;
   Errors logs;
   for (int n = 0; n < batches; ++n) {
@@ -230,11 +230,11 @@ TEST_CASE("recall model: gradients of a model in training, in float, are as exac
   CHECK(sum / static_cast<double>(logs.size()) <= std::log(1.5));
 }
 
-TEST_CASE("recall model: the memory is given what the layer defines") {
+TEST_CASE("recall model: the inputs of the memory follow the layer's definition") {
   const RecallModelConfig config{.vocab_size = 12, .dim = 10, .heads = 2};
   RecallModel<double> model(config, RandomStream(3));
   std::map<std::string, Tensor<double>> weight;
-  RandomStream noise(6);  // moves what starts at 0 to a place where it matters
+  RandomStream noise(6);  // moves parameters that start at 0, where they have no effect
   for (const auto& [name, tensor] : model.parameters()) {
     for (int64_t i = 0; i < tensor->value().size(); ++i) tensor->edit()[i] += 0.1 * noise.normal();
     weight.emplace(name, tensor->value());
@@ -258,7 +258,7 @@ TEST_CASE("recall model: the memory is given what the layer defines") {
   CHECK(relative_error(given.log_forget.value(), log_sigmoid(gate("fgate")).value()) <= 1e-13);
 }
 
-TEST_CASE("recall model: configurations that do not fit") {
+TEST_CASE("recall model: errors") {
   const auto refusal = [](auto change) {
     RecallModelConfig config;
     change(config);
@@ -275,7 +275,7 @@ TEST_CASE("recall model: configurations that do not fit") {
   CHECK(thrown([&] { model.forward(Array<int64_t>({3})); }) == "recall model: tokens must be (B, S), they are [3]");
 }
 
-TEST_CASE("recall model: steps give what whole sequences give") {
+TEST_CASE("recall model: step() agrees with forward on whole sequences") {
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
     const RecallModelConfig config{.vocab_size = 12, .dim = 10, .heads = 2, .read = read};
     const RecallModel<double> model(config, RandomStream(3));

@@ -8,7 +8,7 @@ using namespace orthoread;
 
 namespace {
 
-/// 0, 1, … under a shape.
+/// 0, 1, … in this shape.
 Tensor<double> counting(const Shape& shape) {
   Numbers numbers(static_cast<size_t>(count(shape)));
   for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<double>(i);
@@ -68,13 +68,13 @@ TEST_CASE("reduce: max") {
   CHECK(max(constant({2}, {-kInfinity, -kInfinity})).value().item() == -kInfinity);
 }
 
-TEST_CASE("reduce: a sum's rounding error stays small, and a NaN passes on") {
+TEST_CASE("reduce: the rounding error of a sum is small, and NaN propagates") {
   constexpr int64_t kN = 1 << 20;
   CHECK(sum(Array<float>::filled({kN}, 0.1f), {0}).item() == doctest::Approx(kN * 0.1).epsilon(1e-5));
   CHECK(std::isnan(sum(constant({3}, {1, kNaN, 2})).value().item()));
 }
 
-TEST_CASE("reduce: long axes, with others outside and inside") {
+TEST_CASE("reduce: long axes, with outer and inner axes") {
   constexpr int64_t outer = 3, n = 300, inner = 2;
   const Array<double> x = uniform_array({outer, n, inner}, 1);
   Array<double> expected({outer, inner});
@@ -112,7 +112,7 @@ TEST_CASE("reduce: gradients") {
   check_gradient("large sum", {{70, 4, 90}}, [](const auto& x) { return sum(x[0], {0, 2}); });
 }
 
-TEST_CASE("reduce: axes that do not fit") {
+TEST_CASE("reduce: errors") {
   const Tensor<double> x = counting({2, 3});
   CHECK(thrown([&] { sum(x, {2}); }) == "sum: axis 2 is outside the 2 axes of [2, 3]");
   CHECK(thrown([&] { sum(x, {-3}); }) == "sum: axis -3 is outside the 2 axes of [2, 3]");

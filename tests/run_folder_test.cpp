@@ -48,12 +48,12 @@ void make_run(const std::string& path) {
   add_steps(folder, 7, 8);
 }
 
-/// What is wrong with the run's folder, if it cannot go on.
+/// The error of resuming a run.
 std::string resuming(const std::string& path) {
   return thrown([&] { RunFolder(path, kSettings, true).resume(restore); });
 }
 
-/// One bit of the byte at this place, or of the last one.
+/// Flips a bit of the byte at this position, or of the last byte.
 void flip(const std::string& path, std::optional<size_t> at = std::nullopt) {
   std::string bytes = read_file(path);
   char& byte = bytes.at(at.value_or(bytes.size() - 1));
@@ -68,7 +68,7 @@ std::string listing(const std::string& path) {
   return fmt::format("{}", fmt::join(names, " "));
 }
 
-/// What `call` says when it throws, as somebody whom rights stop: root becomes an ordinary user for it.
+/// The message that `call` throws for a user without special rights: root temporarily becomes an ordinary user.
 template <class Call>
 std::string thrown_as_user(const std::string& owned, Call call) {
   constexpr uid_t kNobody = 65534;
@@ -105,14 +105,14 @@ TEST_CASE("run folder: a run that has not begun leaves nothing behind") {
   fs::create_directory(folder / "empty");
   { const RunFolder run(folder / "empty", kSettings, true); }
   CHECK(listing(folder / "empty").empty());
-  write_file_atomically(folder / "log.txt", "said before");  // what a sweep put there
+  write_file_atomically(folder / "log.txt", "said before");  // from a sweep
   write_failure(folder.path(), 2, "no memory");
   fs::remove(folder / "empty");
   { const RunFolder run(folder.path(), kSettings, false); }
   CHECK(listing(folder.path()) == "log.txt");
 }
 
-TEST_CASE("run folder: where nothing was computed, other settings will do") {
+TEST_CASE("run folder: before anything is computed, the settings may change") {
   const TemporaryFolder folder;
   const std::string path = folder / "run";
   { RunFolder(path, {{"lr", 0.1}}, false).begin(kEnvironment); }
@@ -135,7 +135,7 @@ TEST_CASE("run folder: another run is refused, and the same without resume") {
   CHECK(refusal("lr", 0.25, true) ==
         "--out: " + path + " holds another run (lr 0.5, asked for 0.25); give a new folder");
   CHECK(refusal("init_sha256", "34cd", true).find("holds another run (init_sha256 \"12ab\"") != std::string::npos);
-  CHECK(refusal("init", "/another/name", true) == "no error");  // of the same content
+  CHECK(refusal("init", "/another/name", true) == "no error");  // with the same content
   CHECK(refusal("later", 1, true) ==
         "--out: " + path + " holds another run (of another version, without later); give a new folder");
   CHECK(refusal("lr", 0.5, false) == "--out: " + path + " already holds this run; add --resume to continue it");
@@ -144,7 +144,7 @@ TEST_CASE("run folder: another run is refused, and the same without resume") {
         "--out: " + path + " already holds this run, done; add --resume to see its result");
 }
 
-TEST_CASE("run folder: what is no run is not touched") {
+TEST_CASE("run folder: a folder that is no run does not change") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "letter.txt", "dear");
   const auto refusal = [&] { return thrown([&] { const RunFolder run(folder.path(), kSettings, true); }); };
@@ -160,7 +160,7 @@ TEST_CASE("run folder: what is no run is not touched") {
   CHECK(listing(folder.path()) == "config.json letter.txt");
 }
 
-TEST_CASE("run folder: a run goes on from its last checkpoint, and what came later is cut off") {
+TEST_CASE("run folder: a run continues from its last checkpoint, and later metrics are removed") {
   const TemporaryFolder folder;
   make_run(folder.path() + "/run");
   write_file_atomically(folder / "run/failure.json", "{}");
@@ -182,7 +182,7 @@ TEST_CASE("run folder: a run goes on from its last checkpoint, and what came lat
   CHECK(again.evaluations().size() == 4);
 }
 
-TEST_CASE("run folder: from a damaged checkpoint it goes back to the one before") {
+TEST_CASE("run folder: if a checkpoint is damaged, the previous one is used") {
   const TemporaryFolder folder;
   make_run(folder / "whole");
   const std::string run = folder / "run", state = run + "/state.safetensors";
@@ -196,7 +196,7 @@ TEST_CASE("run folder: from a damaged checkpoint it goes back to the one before"
     CHECK(open.evaluations().size() == 1);
     add_steps(open, 4, 4);
     open.write_state(checkpoint(4), 2);
-    CHECK(restore(Safetensors::read_checked(run + "/state.previous.safetensors")) == 3);  // not the damaged one
+    CHECK(restore(Safetensors::read_checked(run + "/state.previous.safetensors")) == 3);  // the damaged one is not kept
   };
   const auto fresh = [&] {
     fs::remove_all(run);
@@ -226,7 +226,7 @@ TEST_CASE("run folder: from a damaged checkpoint it goes back to the one before"
   {
     RunFolder open(run, kSettings, true);
     open.resume(restore);
-    open.write_state(checkpoint(5), 2.5);  // of a step that the metrics do not have last
+    open.write_state(checkpoint(5), 2.5);  // of another step than the last one in the metrics
     open.write_state(checkpoint(7), 2.5);
   }
   CHECK(resuming(run).find("state.safetensors: damaged: 7 steps, but metrics.jsonl has 6 up to it; " + run +
@@ -234,7 +234,7 @@ TEST_CASE("run folder: from a damaged checkpoint it goes back to the one before"
         std::string::npos);
 }
 
-TEST_CASE("run folder: without a whole checkpoint nothing is thrown away") {
+TEST_CASE("run folder: without a valid checkpoint nothing is deleted") {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
   make_run(run);
@@ -268,7 +268,7 @@ TEST_CASE("run folder: without a whole checkpoint nothing is thrown away") {
   CHECK(read_file(run + "/metrics.jsonl") == metrics);
 }
 
-TEST_CASE("run folder: a checkpoint reaches the disk after the metrics that it counts on") {
+TEST_CASE("run folder: metrics are on disk before the checkpoint that refers to them") {
   const TemporaryFolder folder;
   const std::string run = fs::canonical(folder.path()).string() + "/run";
   const SyncedPaths synced;
@@ -286,7 +286,7 @@ TEST_CASE("run folder: a checkpoint reaches the disk after the metrics that it c
   CHECK(nth(run + "/state.safetensors.", 3) != paths.end());
 }
 
-TEST_CASE("run folder: a change of what computes is kept with the checkpoints") {
+TEST_CASE("run folder: a change of instruction set or BLAS is saved with the checkpoints") {
   const TemporaryFolder folder;
   make_run(folder / "run");
   {
@@ -312,7 +312,7 @@ TEST_CASE("run folder: a change of what computes is kept with the checkpoints") 
   CHECK(run.changes().empty());
 }
 
-TEST_CASE("run folder: one process at a time; a file system that cannot lock is said") {
+TEST_CASE("run folder: one process at a time; a warning if the file system cannot lock") {
   const TemporaryFolder folder;
   {
     const RunFolder run(folder / "run", kSettings, false);
@@ -324,7 +324,7 @@ TEST_CASE("run folder: one process at a time; a file system that cannot lock is 
   CHECK(run.warning().find("this file system cannot lock") != std::string::npos);
 }
 
-TEST_CASE("run folder: rights that are missing are named") {
+TEST_CASE("run folder: missing permissions are errors that name the folder") {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
   make_run(run);
@@ -341,7 +341,7 @@ TEST_CASE("run folder: rights that are missing are named") {
         "--out: cannot make the folder " + folder / "new: Permission denied");
 }
 
-TEST_CASE("run folder: a result that is none") {
+TEST_CASE("run folder: an invalid result.json") {
   const TemporaryFolder folder;
   for (const std::string text : {"[]", "5", "null", "{}", R"({"outcome": 5})", "{\"outcome\""}) {
     CAPTURE(text);
@@ -364,7 +364,7 @@ TEST_CASE("run state: from the files and the lock") {
     CHECK(state() == "running");
     run.begin(kEnvironment);
   }
-  CHECK(state() == "pending");  // a config.json alone
+  CHECK(state() == "pending");  // only a config.json
   fs::remove_all(path);
   make_run(path);
   CHECK(state() == "interrupted");

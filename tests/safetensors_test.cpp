@@ -19,7 +19,7 @@ std::vector<T> values(const Array<T>& x) {
   return {x.data(), x.data() + x.size()};
 }
 
-/// A file of this header (padded to `header_size` if that is larger) and this many bytes of data.
+/// A file with this header (padded to `header_size` if that is larger) and this many bytes of data.
 std::string file_of(const std::string& header, size_t data_size, size_t header_size = 0) {
   const std::string padded = header + std::string(std::max(header_size, header.size()) - header.size(), ' ');
   const uint64_t size = padded.size();
@@ -28,12 +28,12 @@ std::string file_of(const std::string& header, size_t data_size, size_t header_s
   return bytes + padded + std::string(data_size, '\0');
 }
 
-/// A tensor's entry in a header.
+/// The header entry of a tensor.
 std::string entry(const std::string& shape, const std::string& offsets, const std::string& dtype = "\"F32\"") {
   return fmt::format(R"({{"dtype":{},"shape":{},"data_offsets":{}}})", dtype, shape, offsets);
 }
 
-/// What reading says of bytes that are no good.
+/// The error message for invalid bytes.
 std::string refusal(const std::string& bytes) {
   try {
     Safetensors::parse(bytes, "x.st");
@@ -58,8 +58,8 @@ SafetensorsWriter example() {
   return writer;
 }
 
-/// Reads bytes that may be corrupt and, if they are accepted, everything in them. True if they were refused, by an
-/// Error of one line that begins with the path.
+/// Reads bytes that may be corrupt and, if they are accepted, every tensor in them. Returns true if they were refused
+/// by an Error of one line that begins with the path.
 bool refused(const std::string& bytes) {
   try {
     const auto file = Safetensors::parse(bytes, "x.st");
@@ -79,7 +79,7 @@ bool refused(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("safetensors: what is written is read") {
+TEST_CASE("safetensors: a written file reads back equal") {
   const auto file = Safetensors::parse(example().bytes(), "x.st");
   CHECK(file.names() == std::vector<std::string>{"tokens", "empty", "a \"name\" in ünicode\n", "weight"});
   CHECK(file.metadata() == std::map<std::string, std::string>{{"note", "two\nlines"}, {"read", "ns5"}});
@@ -113,7 +113,7 @@ TEST_CASE("safetensors: the bytes are the reference implementation's layout, and
   CHECK(Safetensors::parse(SafetensorsWriter().bytes(), "x.st").names().empty());
 }
 
-TEST_CASE("safetensors: all bits survive, not-a-number and the sign of zero too") {
+TEST_CASE("safetensors: all bits survive, also those of NaN and -0") {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
   const std::vector<double> numbers = {0.0, -0.0, kNan, kInf, -kInf, 5e-324, 1.7976931348623157e308, 1.0 / 3};
   SafetensorsWriter writer;
@@ -122,7 +122,7 @@ TEST_CASE("safetensors: all bits survive, not-a-number and the sign of zero too"
   CHECK(std::memcmp(back.data(), numbers.data(), sizeof(double) * numbers.size()) == 0);
 }
 
-TEST_CASE("safetensors: between F32 and F64, exactly or by rounding") {
+TEST_CASE("safetensors: conversion between F32 and F64, exact or by rounding") {
   SafetensorsWriter writer;
   writer.add("f", Array<float>({2}, {0.1f, -3e38f}));
   writer.add("d", Array<double>({3}, {0.1, 1 + 0x1p-24, 1e-50}));
@@ -146,7 +146,7 @@ TEST_CASE("safetensors: through a file, read at odd addresses") {
   CHECK(Safetensors::parse(bytes, "x.st").get<double>("x").item() == 0.1);
 }
 
-TEST_CASE("safetensors: the golden files are read, and written again are the same tensors") {
+TEST_CASE("safetensors: the golden files survive reading and writing") {
   for (const char* name :
        {"mlstm_ns5_f64.safetensors", "mlstm_ns5_paper_width_f32.safetensors", "mad_v80_s512_seed11.safetensors"}) {
     const auto file = Safetensors::read(golden(name));
@@ -173,7 +173,7 @@ TEST_CASE("safetensors: the golden files are read, and written again are the sam
   CHECK(file.metadata().at("newton_schulz_steps") == "5");
 }
 
-TEST_CASE("safetensors: truncated anywhere, or longer, a file is refused") {
+TEST_CASE("safetensors: a file that is truncated anywhere or too long is refused") {
   const std::string bytes = example().bytes();
   for (size_t size = 0; size < bytes.size(); ++size) {
     CAPTURE(size);
@@ -183,7 +183,7 @@ TEST_CASE("safetensors: truncated anywhere, or longer, a file is refused") {
   CHECK_FALSE(refused(bytes));
 }
 
-TEST_CASE("safetensors: with any byte of length or header changed, a file is refused or still consistent") {
+TEST_CASE("safetensors: after a change of any byte of length or header, a file is refused or consistent") {
   const std::string bytes = example().bytes();
   uint64_t header_size = 0;
   std::memcpy(&header_size, bytes.data(), sizeof(header_size));
@@ -191,7 +191,7 @@ TEST_CASE("safetensors: with any byte of length or header changed, a file is ref
     for (int bit = 0; bit < 8; ++bit) {
       std::string changed = bytes;
       changed[i] = static_cast<char>(changed[i] ^ (1 << bit));
-      const bool no = refused(changed);  // no crash, no read outside of the file: the sanitizers watch
+      const bool no = refused(changed);  // the sanitizers check for reads outside the file
       if (i < sizeof(header_size)) CHECK(no);
     }
     for (const char byte : {'\0', '9', '"', '{', '}', '[', ']', '-', '\xff'}) {
@@ -279,7 +279,7 @@ TEST_CASE("safetensors: errors of an entry") {
         "shape [4611686018427387906] of F32 needs more than 2^63 bytes, data_offsets give it 8");
 }
 
-TEST_CASE("safetensors: tensors fill the data without holes or overlaps") {
+TEST_CASE("safetensors: tensors fill the data without gaps or overlaps") {
   const auto two = [](const std::string& a, const std::string& b) {
     return header_refusal(fmt::format("{{\"a\":{},\"b\":{}}}", a, b), 12);
   };
@@ -300,7 +300,7 @@ TEST_CASE("safetensors: tensors fill the data without holes or overlaps") {
   CHECK(header_refusal("{}", 1) == "x.st: 0 bytes of data belong to tensors, the file has 1");
 }
 
-TEST_CASE("safetensors: errors of asking") {
+TEST_CASE("safetensors: errors of get()") {
   const auto file = Safetensors::parse(example().bytes(), "x.st");
   CHECK_THROWS_WITH_AS(
       file.get<float>("wait"),
@@ -328,7 +328,7 @@ TEST_CASE("safetensors: errors of asking") {
       Error);
 }
 
-TEST_CASE("safetensors: other types may be in a file as long as nobody asks for them") {
+TEST_CASE("safetensors: a file may have other types as long as they are not read") {
   const std::string header =
       R"({"half":)" + entry("[2]", "[0,4]", "\"BF16\"") + R"(,"w":)" + entry("[1]", "[4,8]") + "}";
   const auto file = Safetensors::parse(file_of(header, 8), "x.st");

@@ -44,7 +44,7 @@ TEST_CASE("softmax: with every target ignored the loss is NaN and the gradient 0
 }
 
 TEST_CASE("softmax: accuracy") {
-  CHECK(accuracy(kLogits, kTargets) == 1);  // the first of equals is the largest
+  CHECK(accuracy(kLogits, kTargets) == 1);  // the first of equal largest ones counts
   CHECK(accuracy(kLogits, Array<int64_t>({4}, {1, 2, 1, 1})) == 0.5);
   CHECK(accuracy(kLogits.reshaped({2, 2, 3}), Array<int64_t>({2, 2}, {2, kIgnored, kIgnored, 0})) == 0.5);
 }
@@ -62,11 +62,11 @@ TEST_CASE("softmax: large numbers neither overflow nor vanish") {
   CHECK(values(logits.grad()) == Numbers{-1, 1});
 }
 
-TEST_CASE("softmax: the largest is found wherever it stands, in float too") {
-  constexpr int64_t n = 80;  // several vector registers of any instruction set; another one in part with the last
+TEST_CASE("softmax: the largest number is found at any position, also in float") {
+  constexpr int64_t n = 80;  // full vector registers of any instruction set; n + 3 adds a partial one
   for (int64_t at = 0; at < n + 3; ++at) {
     Array<double> x = uniform_array({1, n + 3}, 1);
-    x.edit()[at] = 150;  // beside which exp(x) overflows in float
+    x.edit()[at] = 150;  // exp(150) overflows in float
     Array<double> expected({1, n + 3});
     for (int64_t i = 0; i < n + 3; ++i) expected.edit()[i] = x.data()[i] - 150;
     CAPTURE(at);
@@ -75,26 +75,26 @@ TEST_CASE("softmax: the largest is found wherever it stands, in float too") {
   }
 }
 
-TEST_CASE("softmax: float's probabilities down to the smallest normal number") {
+TEST_CASE("softmax: probabilities in float down to the smallest normal number") {
   Array<double> x({1, 173});
   for (int64_t i = 0; i < x.size(); ++i) x.edit()[i] = -0.5 * static_cast<double>(i);
   const auto logits = Tensor<float>::leaf(cast<float>(x));
-  backward(cross_entropy(logits, Array<int64_t>({1}, {0})));  // the probabilities, and 1 less at the target
+  backward(cross_entropy(logits, Array<int64_t>({1}, {0})));  // the probabilities, minus 1 at the target
   double total = 0;
   for (int64_t i = 0; i < x.size(); ++i) total += std::exp(x.data()[i]);
-  for (int64_t i = 1; i < x.size(); ++i) {  // float's spacing at 87 is 8e-6
+  for (int64_t i = 1; i < x.size(); ++i) {  // the spacing of floats at 87 is 8e-6
     CHECK(std::abs(value_of(logits.grad().data()[i]) * total / std::exp(x.data()[i]) - 1) <= 1e-5);
   }
 }
 
-TEST_CASE("softmax: a NaN spoils its own row and no other") {
+TEST_CASE("softmax: NaN affects only its row") {
   for (int at = 0; at < 3; ++at) {
     Array<double> x = kLogits;
     x.edit()[3 + at] = kNaN;
     const Array<double> y = log_softmax<double>(x).value();
     for (int64_t i = 0; i < 12; ++i) CHECK(std::isnan(y.data()[i]) == (i / 3 == 1));
   }
-  constexpr int64_t n = 35;  // vector registers of floats, whole and in part
+  constexpr int64_t n = 35;  // full and partial registers of floats
   for (int64_t at = 0; at < n; ++at) {
     Array<float> x({3, n});
     x.edit()[n + at] = std::numeric_limits<float>::quiet_NaN();
@@ -116,7 +116,7 @@ TEST_CASE("softmax: gradients") {
                  [](const auto& x) { return cross_entropy(x[0], Array<int64_t>({}, {3})); });
 }
 
-TEST_CASE("softmax: targets and shapes that do not fit") {
+TEST_CASE("softmax: errors") {
   const Tensor<double> logits = kLogits;
   CHECK(thrown([&] {
           cross_entropy(logits, Array<int64_t>({4}, {0, 1, 3, 0}));

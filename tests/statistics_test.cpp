@@ -1,5 +1,5 @@
-// The statistics of `orthoread report` against R 4.2 with survival 3.5; beside each value stands the line that gave it,
-// run with options(digits = 15).
+// The statistics of `orthoread report` against R 4.2 with survival 3.5. The R expression stands beside each value, run
+// with options(digits = 15).
 #include "apps/report/statistics.h"
 
 #include "tests/support.h"
@@ -62,7 +62,7 @@ TEST_CASE("statistics: Fisher's exact test") {
   CHECK(fisher_test(0, 8, 0, 8).p == 1);
   CHECK(fisher_test(8, 0, 8, 0).p == 1);
   CHECK(fisher_test(0, 0, 3, 5).p == 1);
-  check_p(fisher_test(0, 8, 3, 5).least_p, 0.2);  // no other three of sixteen are more uneven
+  check_p(fisher_test(0, 8, 3, 5).least_p, 0.2);  // no table with these margins is more extreme
   check_p(fisher_test(2, 6, 1, 7).least_p, 0.2);
 }
 

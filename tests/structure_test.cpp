@@ -1,5 +1,4 @@
-// The rules of the house that a compiler does not see: who includes whom, the size of core, a gradient check for each
-// op.
+// The rules that a compiler does not check: include directions, the size of core, a gradient check for each op.
 #include "tests/declared_ops.h"
 #include "tests/support.h"
 
@@ -36,7 +35,7 @@ std::vector<std::string> includes(const fs::path& file) {
   return found;
 }
 
-/// Whether the text has the name, and not as a part of a longer one, before an opening parenthesis.
+/// Whether the text calls this function: the whole name, before an opening parenthesis.
 bool calls(const std::string& text, const std::string& name) {
   for (size_t at = text.find(name + "("); at != std::string::npos; at = text.find(name + "(", at + 1)) {
     if (!in_a_name(text[at - 1])) return true;
@@ -58,7 +57,7 @@ std::string gradient_checks(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("structure: who includes whom") {
+TEST_CASE("structure: include directions") {
   const std::map<std::string, std::set<std::string>> allowed = {{"core", {"core"}},
                                                                 {"ops", {"core", "ops"}},
                                                                 {"models", {"core", "ops", "models"}},
@@ -76,9 +75,9 @@ TEST_CASE("structure: who includes whom") {
   }
 }
 
-TEST_CASE("structure: who includes whom inside ops") {
-  // A sub-folder includes core and itself, and beside them what stands here. The families of ops above include them
-  // all.
+TEST_CASE("structure: include directions inside ops") {
+  // A sub-folder may include core, itself, and the folders listed here. The families of ops above it may include all
+  // sub-folders.
   const std::map<std::string, std::vector<std::string>> more = {
       {"ops/rows/", {"ops/simd/"}}, {"ops/memory/", {"ops/simd/", "ops/memory_read.h", "ops/instantiate.h"}}};
   size_t folders = 0;
@@ -100,7 +99,7 @@ TEST_CASE("structure: who includes whom inside ops") {
   CHECK(folders >= 4);
 }
 
-TEST_CASE("structure: outside libraries have their place") {
+TEST_CASE("structure: external libraries are used only where allowed") {
   const std::map<std::string, std::set<std::string>> places = {
       {"fmt/", {"core", "apps"}},      {"cblas", {"ops/gemm.cpp", "apps/probe/spectrum.cpp"}},
       {"nlohmann/", {"data", "apps"}}, {"openssl/", {"data/checksum.cpp"}},
@@ -149,7 +148,7 @@ TEST_CASE("structure: every file of tests is built and run") {
   }
 }
 
-TEST_CASE("structure: every op has a gradient check, and orthoread gradcheck has it, too") {
+TEST_CASE("structure: every op has a gradient check, here and in orthoread gradcheck") {
   std::string tests, program;
   for (const fs::path& file : sources("tests")) {
     if (file.extension() == ".cpp") tests += gradient_checks(read_file(file));
@@ -164,7 +163,7 @@ TEST_CASE("structure: every op has a gradient check, and orthoread gradcheck has
   CHECK(ops.size() >= 40);
 }
 
-TEST_CASE("structure: the gradient checker needs core alone, and no op needs it") {
+TEST_CASE("structure: the gradient checker needs only core, and no op needs it") {
   for (const fs::path& file : sources("ops")) {
     const bool checker = file.parent_path().filename() == "gradcheck";
     for (const std::string& include : includes(file)) {
@@ -175,7 +174,7 @@ TEST_CASE("structure: the gradient checker needs core alone, and no op needs it"
   }
 }
 
-TEST_CASE("structure: the guide shows the example that is compiled") {
+TEST_CASE("structure: the guide shows the compiled example") {
   const std::string example = read_file(kRoot / "tests/package/check_my_op.cpp");
   CHECK(read_file(kRoot / "docs/gradient-checking.md").find("```cpp\n" + example + "```\n") != std::string::npos);
 }

@@ -1,4 +1,4 @@
-// Small things that most tests need.
+// Helpers of most tests.
 #pragma once
 
 #include "core/tensor.h"
@@ -15,7 +15,7 @@ using Numbers = std::vector<double>;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// What `call` says when it throws.
+/// The message of the exception that `call` throws.
 template <class Call>
 std::string thrown(Call call) {
   try {
@@ -28,7 +28,7 @@ std::string thrown(Call call) {
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-/// A constant tensor of these numbers, or a leaf.
+/// A constant, or a leaf, with these numbers.
 inline Tensor<double> constant(Shape shape, const Numbers& numbers) { return Array<double>(std::move(shape), numbers); }
 inline Tensor<double> leaf(Shape shape, const Numbers& numbers) {
   return Tensor<double>::leaf(Array<double>(std::move(shape), numbers));

@@ -1,5 +1,5 @@
-// What surrounds the program may be anything: streams that are closed or full, little memory, names of any bytes. It
-// ends with an exit code and a line of its own, and what it computes does not change.
+// The program in any environment: closed or full streams, little memory, names of any bytes. It ends with an exit code
+// and a line of its own, and its results do not change.
 #include "data/files.h"
 #include "tests/program.h"
 
@@ -20,7 +20,7 @@ std::string run_files(const std::string& folder) {
 
 }  // namespace
 
-TEST_CASE("a log that cannot be written ends no run, and a closed descriptor is nobody's file") {
+TEST_CASE("a log that cannot be written ends no run, and closed descriptors are not reused for files") {
   const TemporaryFolder folder;
   const std::string train = "orthoread train " + kSmallRun + " --out ";
   std::string loud = train;
@@ -32,7 +32,7 @@ TEST_CASE("a log that cannot be written ends no run, and a closed descriptor is 
     CAPTURE(streams);
     const std::string run = folder / std::to_string(++number);
     const std::string line = fmt::format("{} {}", loud + run, streams);
-    // A pipe whose reader has left needs bash.
+    // A pipe without a reader needs bash.
     const ProgramResult result =
         streams.find(">(") == std::string::npos
             ? run_shell(line)
@@ -49,14 +49,14 @@ TEST_CASE("results that cannot be written to stdout are exit code 1") {
     check_refused("orthoread " + command + " >&-", 1, "cannot write to stdout: Bad file descriptor");
   }
   const TemporaryFolder folder;
-  run_shell("{ sleep 0.3; orthoread info; echo $? > " + folder / "code; } | true");  // the reader has left by then
+  run_shell("{ sleep 0.3; orthoread info; echo $? > " + folder / "code; } | true");  // after the reader has gone
   CHECK(read_file(folder / "code") == "1\n");
   const std::string train = "orthoread train --out " + folder / "run " + kSmallRun;
   check_refused(train + " > /dev/full", 1, "cannot write to stdout");
-  CHECK(run_shell(train + " --resume").exit_code == 0);  // the run itself was done
+  CHECK(run_shell(train + " --resume").exit_code == 0);  // the run itself had finished
 }
 
-TEST_CASE("text from flags and files is shown without effect on the terminal") {
+TEST_CASE("text from flags and files cannot control the terminal") {
   const TemporaryFolder folder;
   const std::string bad = "\"$(printf 'a\\nb\\033[31m\\302\\233c\\377d\\303\\244')\"";
   const std::string shown = "a\\nb\\x1b[31m\\xc2\\x9bc\\xffd\u00e4";
@@ -101,7 +101,7 @@ TEST_CASE("no threads but ours") {
   CHECK(result.out == "1\n");
 }
 
-#ifndef __SANITIZE_ADDRESS__  // which needs terabytes of addresses
+#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer needs terabytes of addresses
 
 TEST_CASE("little memory") {
   const TemporaryFolder folder;

@@ -1,4 +1,4 @@
-// Sweeps through the command line: many runs, each a process of its own, that survive whatever ends a process.
+// Sweeps through the command line: many runs, each its own process, which survive the end of any process.
 #include "apps/json_file.h"
 #include "apps/train/run_state.h"
 #include "data/files.h"
@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Runs of a fraction of a second.
+// Runs that take a fraction of a second.
 const std::string kSmall = R"("vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8, "frac_noise": 0.5, "dim": 16,
   "batch_size": 4, "lr": 0.01, "eval_every": 20, "val_batches": 2, "checkpoint_every": 5)";
 
@@ -26,7 +26,7 @@ std::string grid(const std::string& fixed, const std::string& vary) {
          "}}";
 }
 
-/// The sweep's runs, by folder name: the files that must not depend on how often it was killed.
+/// The files of the sweep's runs, by folder name, that must not depend on interruptions.
 std::map<std::string, std::string> results(const std::string& sweep) {
   std::map<std::string, std::string> found;
   for (const auto& entry : fs::directory_iterator(sweep + "/runs")) {
@@ -44,13 +44,13 @@ Json asked(const std::string& arguments) {
   return parse_json(result.out, "stdout");
 }
 
-/// What is left on a terminal after a program's output; `drawn` gets the lines that were on it for a while.
+/// The text left on a terminal after a program's output. `drawn` receives the lines that were overdrawn.
 std::string screen_after(const std::string& output, std::string& drawn) {
   std::vector<std::string> lines = {""};
   for (size_t i = 0; i < output.size(); ++i) {
     if (output[i] == '\n') {
       lines.emplace_back();
-    } else if (output.compare(i, 2, "\x1b[") == 0) {  // n lines up, or clear to the end
+    } else if (output.compare(i, 2, "\x1b[") == 0) {  // cursor up n lines, or clear to the end
       const size_t end = output.find_first_of("AJ", i);
       const size_t up = output[end] == 'A' ? std::stoul(output.substr(i + 2)) : 0;
       for (size_t n = 0; n < up; ++n) lines.pop_back();
@@ -79,12 +79,12 @@ struct Files {
 
 }  // namespace
 
-TEST_CASE("sweep does every run of a grid, and then nothing again") {
+TEST_CASE("sweep does every run of a grid once") {
   const Files files(grid(R"("steps": 20)", R"("read": ["raw", "ns1"], "seed": {"from": 3, "to": 4})"));
   const Json before = asked(files.arguments() + " --status");
   CHECK(before["counts"]["pending"] == 4);
   CHECK(before["todo"] == "0-3");
-  CHECK_FALSE(fs::exists(files.out));  // asking changes nothing
+  CHECK_FALSE(fs::exists(files.out));  // --list and --status create nothing
 
   const ProgramResult result = run_shell("orthoread sweep " + files.arguments());
   CHECK_MESSAGE(result.exit_code == 0, result.err);
@@ -106,7 +106,7 @@ TEST_CASE("sweep does every run of a grid, and then nothing again") {
   const std::map<std::string, std::string> first = results(files.out);
   CHECK(files.sweep().exit_code == 0);
   CHECK(results(files.out) == first);
-  // A run of the sweep is the run that `train` makes of the same settings.
+  // A run of the sweep equals a run of `train` with the same settings.
   const ProgramResult alone =
       run_shell("orthoread train --quiet --out " + files.folder / "alone" +
                 " --vocab-size 24 --seq-len 32 --noise-vocab-size 8 --frac-noise 0.5 --dim 16 --batch-size 4 --lr 0.01"
@@ -116,12 +116,12 @@ TEST_CASE("sweep does every run of a grid, and then nothing again") {
   CHECK(read_file(folder + "/model.safetensors") == read_file(files.folder / "alone/model.safetensors"));
 }
 
-TEST_CASE("sweep ends with the same bits, however often it was killed") {
+TEST_CASE("sweep gives the same bits, however often it is killed") {
   const std::string text = grid(R"("steps": 1000)", R"("read": ["raw", "ns1"], "seed": [1, 2])");
   const Files whole(text), torn(text);
   REQUIRE(whole.sweep("--jobs 2").exit_code == 0);
-  // The sweep, one of its children, or all of them at once, at moments that differ from run to run of this test: what
-  // is promised holds for all.
+  // Kills the sweep, one of its children, or all of them, at moments that differ from one execution of this test to the
+  // next: the result must be the same for all.
   const char* count = std::getenv("ORTHOREAD_KILLS");
   const int kills = count == nullptr ? 6 : std::atoi(count);
   const std::string children = "$(pgrep -P $!)";
@@ -140,10 +140,10 @@ TEST_CASE("sweep ends with the same bits, however often it was killed") {
   const ProgramResult last = torn.sweep("--jobs 2");
   CHECK_MESSAGE(last.exit_code == 0, last.err);
   CHECK((results(torn.out) == results(whole.out)));
-  CHECK(hit >= kills / 2);  // else the runs are too short for this machine, and the test says nothing
+  CHECK(hit >= kills / 2);  // else the runs are too short for this machine
 }
 
-TEST_CASE("two sweeps at once on one folder do each run once") {
+TEST_CASE("two simultaneous sweeps on one folder do each run once") {
   const std::string text = grid(R"("steps": 40)", R"("read": ["raw", "ns1"], "seed": [1, 2, 3])");
   const Files whole(text), shared(text);
   REQUIRE(whole.sweep().exit_code == 0);
@@ -161,7 +161,7 @@ TEST_CASE("two sweeps at once on one folder do each run once") {
 }
 
 #ifndef __SANITIZE_ADDRESS__  // which needs terabytes of addresses
-TEST_CASE("sweep: what fails leaves its reason, and the rest go on") {
+TEST_CASE("sweep: a failing run leaves its reason, and the others continue") {
   // A batch of 10^8 sequences: no machine has the memory.
   const std::string text = R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8,
     "frac_noise": 0.5, "dim": 16, "steps": 10, "val_batches": 1},
@@ -181,7 +181,7 @@ TEST_CASE("sweep: what fails leaves its reason, and the rest go on") {
   const Json failure = read_json(std::string(list[0]["folder"]) + "/failure.json");
   CHECK(failure["exit_code"] == 1);
   CHECK_MESSAGE(contains(failure["reason"].get<std::string>(), "out of memory"), failure.dump());
-  CHECK(asked(files.arguments() + " --status")["todo"] == "");  // failed runs are not tried again by themselves
+  CHECK(asked(files.arguments() + " --status")["todo"] == "");  // failed runs are not retried unless asked
 
   const std::string log = std::string(list[0]["folder"]) + "/log.txt";
   const auto before = fs::file_size(log);
@@ -195,7 +195,7 @@ TEST_CASE("sweep: what fails leaves its reason, and the rest go on") {
   CHECK(asked(stopped.arguments() + " --status")["counts"]["pending"] == 3);
   CHECK(
       run_shell(limited + "orthoread sweep " + stopped.arguments() + " --jobs 1 --quiet --max-failures 1").exit_code ==
-      1);  // the failed one does not count again
+      1);  // the earlier failure does not count
   CHECK(asked(stopped.arguments() + " --status")["counts"]["done"] == 1);
 }
 #endif
@@ -209,7 +209,7 @@ TEST_CASE("sweep: a run that is in two grids of a file is done once") {
   CHECK(results(files.out).size() == 2);
 }
 
-TEST_CASE("sweep: a run that diverges counts as such") {
+TEST_CASE("sweep: diverging runs are counted") {
   const Files files(R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8, "dim": 16,
     "frac_noise": 0.5, "steps": 10, "batch_size": 2, "val_batches": 1, "schedule": "constant"},
     "vary": {"lr": [1e300, 0.01]}})");
@@ -219,7 +219,7 @@ TEST_CASE("sweep: a run that diverges counts as such") {
   CHECK(files.sweep("--retry-failed").exit_code == 1);  // it would diverge again
 }
 
-TEST_CASE("sweep: a signal and the time limit have everything saved") {
+TEST_CASE("sweep: on a signal and at the time limit everything is saved") {
   const std::string text = grid(R"("steps": 100000)", R"("seed": [1, 2, 3])");
   const Files files(text);
   for (const std::string signal : {"TERM", "USR1"}) {
@@ -255,11 +255,11 @@ TEST_CASE("sweep: one index, a job array's variable, chunks and shards") {
     };
     CHECK(with("SLURM_ARRAY_TASK_ID=1") == 0);
     CHECK(with("JOB_COMPLETION_INDEX=0") == 0);
-    CHECK(with("SGE_TASK_ID=6") == 0);  // from 1
+    CHECK(with("SGE_TASK_ID=6") == 0);  // counted from 1
     CHECK(with("PBS_ARRAY_INDEX=2") == 0);
     CHECK(done(files) == "01235");
     CHECK(with("SLURM_ARRAY_TASK_ID=7") == 2);
-    CHECK(with("SGE_TASK_ID=undefined") == 0);  // not in an array: all
+    CHECK(with("SGE_TASK_ID=undefined") == 0);  // not in an array: all runs
     CHECK(done(files) == "0123456");
   }
   {
@@ -280,7 +280,7 @@ TEST_CASE("sweep: one index, a job array's variable, chunks and shards") {
   }
 }
 
-TEST_CASE("sweep: the report of a part of it says which runs have not begun") {
+TEST_CASE("sweep: the report of a partial sweep lists the runs that have not begun") {
   const Files files(grid(R"("steps": 5)", R"("read": ["raw", "ns1"], "clip": [1, 2], "seed": {"from": 1, "to": 3})"));
   const auto report = [&](const std::string& folders) {
     const ProgramResult result = run_shell("orthoread report " + folders + " --out " + files.folder / "report");
@@ -297,12 +297,12 @@ TEST_CASE("sweep: the report of a part of it says which runs have not begun") {
   const Json comparison = read_json(files.folder / "report/comparison.json");
   REQUIRE(comparison["not_begun"].size() == 4);
   CHECK(comparison["not_begun"][1]["seeds"] == Json({1, 3}));
-  // One that failed before it had begun, as for want of memory.
+  // A run that failed before it began, as for lack of memory.
   const Json list = asked(files.arguments() + " --list");
   make_folders(list[0]["folder"]);
   write_failure(list[0]["folder"], 1, "out of memory");
   CHECK(contains(report(files.out), "11 of them have not begun; 1 of them failed."));
-  // A grid of the same name takes the other's place; what is done counts all the same.
+  // A grid of the same name replaces the other; finished runs still count.
   write_file_atomically(files.grid_file, grid(R"("steps": 5, "read": "raw", "clip": 2)", R"("seed": [2, 4])"));
   REQUIRE(files.sweep("--index 0").exit_code == 0);
   CHECK(contains(report(files.out),
@@ -339,21 +339,21 @@ TEST_CASE("sweep: usage errors end in one line and exit code 2") {
   CHECK(contains(run_shell("orthoread sweep --help").out, "Example:\n  orthoread sweep"));
 }
 
-TEST_CASE("sweep: a folder that cannot be written into, and files that may not grow, lose nothing") {
+TEST_CASE("sweep: a folder without write permission or a file-size limit loses nothing") {
   const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
   write_file_atomically(files.folder / "file", "");
   const ProgramResult blocked =
       run_shell("orthoread sweep " + files.grid_file + " --out " + files.folder / "file/sweep" + " --quiet");
   CHECK(blocked.exit_code == 2);
   CHECK(contains(blocked.err, "cannot make the folder"));
-  // 50 KiB a file: the log and config.json fit, a checkpoint does not.
+  // 50 KiB per file: the log and config.json fit, a checkpoint does not.
   const ProgramResult full = run_shell("ulimit -f 50; orthoread sweep " + files.arguments() + " --quiet");
   CHECK(full.exit_code == 1);
   CHECK(contains(full.err, "File too large"));
   CHECK(files.sweep("--retry-failed").exit_code == 0);
 }
 
-TEST_CASE("sweep: a disk that is full, and one that can only be read, lose nothing") {
+TEST_CASE("sweep: a full and a read-only disk lose nothing") {
   if (run_shell("unshare --map-root-user --mount true").exit_code != 0) {
     MESSAGE("skipped: no file systems of one's own here (unshare --map-root-user --mount)");
     return;
@@ -379,13 +379,13 @@ TEST_CASE("sweep: a disk that is full, and one that can only be read, lose nothi
   CHECK(contains(result.err, "No space left on device"));
   CHECK(contains(result.err, "orthoread: nothing can be written: "));
   CHECK(contains(result.err, "run the same command again to continue"));
-  CHECK(contains(result.err, " failed\n"));  // where there is room to say so
+  CHECK(contains(result.err, " failed\n"));  // if there is room for this line
   CHECK((results(small.folder / "copy") == results(whole.out)));
 }
 
-TEST_CASE("sweep: a file system that cannot lock is told of, once") {
+TEST_CASE("sweep: one warning if the file system cannot lock") {
   const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
-  // The address sanitizer's search for leaks cannot be traced.
+  // The leak check of AddressSanitizer does not work under ptrace.
   const std::string strace =
       "ASAN_OPTIONS=detect_leaks=0 strace -f -o /dev/null -e trace=flock -e inject=flock:error=ENOLCK ";
   if (run_shell(strace + "true").exit_code != 0) {
@@ -406,7 +406,7 @@ TEST_CASE("sweep: a file system that cannot lock is told of, once") {
   CHECK(again.err.empty());
 }
 
-TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C leaves that as it was") {
+TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C restores it") {
   const Files files(grid(R"("steps": 100000)", R"("read": ["raw"], "clip": [1, 2], "seed": [123456789])"));
   if (run_shell("script -qfc true /dev/null < /dev/null").exit_code != 0) {
     MESSAGE("skipped: script, which gives a program a terminal, is missing");
@@ -416,8 +416,8 @@ TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C leaves that as it 
   const std::string session = "trap : INT; stty cols 80 rows 24; stty -g; " ORTHOREAD_PROGRAM " sweep " +
                               files.arguments() + " --jobs 2; echo code $?; stty -g; touch " + files.out +
                               "/session_ended";
-  // Once both runs are on their way it is looked at for a second, and Ctrl-C typed. The keyboard stays open until the
-  // session has ended: script closes the terminal when its input ends.
+  // After both runs have started, watches the view for a second, then types Ctrl-C. The keyboard stays open until the
+  // session has ended, because `script` closes the terminal at the end of its input.
   const ProgramResult result =
       run_shell("(for i in $(seq 300); do [ $(cat " + files.out +
                 "/runs/*/metrics.jsonl 2> /dev/null | wc -l) -gt 100 ] && break; "
@@ -433,7 +433,7 @@ TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C leaves that as it 
   std::istringstream text(screen);
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   REQUIRE(lines.size() >= 7);
-  CHECK(lines[0] == lines[6]);  // the terminal's settings
+  CHECK(lines[0] == lines[6]);  // the settings of the terminal
   CHECK(lines[1] == "2 runs (2 pending); 2 at once");
   CHECK(lines[2] == "orthoread: signal 2: 2 running jobs save and leave");
   CHECK(lines[3] == "2 interrupted");

@@ -19,7 +19,7 @@ struct {
 } failing;
 SyncedPaths* synced = nullptr;
 
-/// Whether this call is to fail; sets errno.
+/// Whether this call must fail; sets errno.
 bool fails(std::string_view name) {
   if (failing.left == 0 || failing.name != name) return false;
   --failing.left;

@@ -1,5 +1,5 @@
-// System calls of this process that fail when a test says so: the tests' own fsync, ftruncate, close and flock stand
-// before the C library's.
+// System calls that fail when a test asks for it: the tests define fsync, ftruncate, close and flock, which take
+// precedence over the C library's.
 #pragma once
 
 #include <string>
@@ -7,19 +7,19 @@
 
 namespace orthoread {
 
-/// While it lives, calls of that name fail with `error`, the first `times` of them. (close closes all the same, as
-/// Linux does.) One at a time.
+/// While it exists, the first `times` calls of that name fail with `error`. (close still closes, as on Linux.) Only one
+/// may exist at a time.
 class FailingCall {
  public:
   FailingCall(const char* name, int error, int times = 1 << 30);
   FailingCall(const FailingCall&) = delete;
   FailingCall& operator=(const FailingCall&) = delete;
   ~FailingCall();
-  /// How many have failed.
+  /// How many calls have failed.
   int failed() const;
 };
 
-/// While it lives, notes the path of everything that fsync brings to the disk.
+/// While it exists, notes the path of every file and folder that fsync flushes.
 class SyncedPaths {
  public:
   SyncedPaths();

@@ -10,7 +10,7 @@ using namespace orthoread;
 
 namespace {
 
-/// y = factor x, and a count of how often backward came by.
+/// y = factor x; `visits` counts its visits by backward.
 Tensor<double> times(const Tensor<double>& x, double factor, int* visits = nullptr) {
   Array<double> y = x.value();
   for (int64_t i = 0; i < y.size(); ++i) y.edit()[i] *= factor;
@@ -22,7 +22,7 @@ Tensor<double> times(const Tensor<double>& x, double factor, int* visits = nullp
   });
 }
 
-/// a + b, which hands the same gradient to both.
+/// a + b, whose backward sends the same array to both.
 Tensor<double> plus(const Tensor<double>& a, const Tensor<double>& b, int* visits = nullptr) {
   Array<double> y = a.value();
   for (int64_t i = 0; i < y.size(); ++i) y.edit()[i] += b.value().data()[i];
@@ -32,7 +32,7 @@ Tensor<double> plus(const Tensor<double>& a, const Tensor<double>& b, int* visit
   });
 }
 
-/// Both halves of a pair, from one node.
+/// Both halves of a pair, as outputs of one node.
 std::vector<Tensor<double>> halves(const Tensor<double>& x) {
   const double* v = x.value().data();
   return record_many<double>(
@@ -44,7 +44,7 @@ std::vector<Tensor<double>> halves(const Tensor<double>& x) {
 
 const Array<double> kOne({}, {1});
 
-/// Runs `body` on a thread with a stack of 128 KiB, which any recursion over a long chain overflows.
+/// Runs `body` on a thread with a stack of 128 KiB: recursion over a long chain overflows it.
 template <class Body>
 void on_a_small_stack(Body body) {
   pthread_attr_t attributes;
@@ -67,7 +67,7 @@ Tensor<double> chain(Tensor<double> x, int length) {
 
 }  // namespace
 
-TEST_CASE("tensor: b = a + a, c = b + b walks through b once") {
+TEST_CASE("tensor: b = a + a, c = b + b visits b once") {
   const auto a = leaf({}, {3});
   int b_visits = 0;
   const Tensor<double> b = plus(a, a, &b_visits), c = plus(b, b);
@@ -96,7 +96,7 @@ TEST_CASE("tensor: a diamond with sides of different length") {
   CHECK(visits == 1);
 }
 
-TEST_CASE("tensor: leaves add up gradients until they are cleared, as in PyTorch") {
+TEST_CASE("tensor: leaves accumulate gradients until they are cleared, as in PyTorch") {
   Tensor<double> a = leaf({}, {1});
   CHECK(!a.grad().defined());
   const std::string none =
@@ -107,7 +107,7 @@ TEST_CASE("tensor: leaves add up gradients until they are cleared, as in PyTorch
   const Array<double> first = a.grad();
   backward(times(a, 3));
   CHECK(a.grad().item() == 5);
-  CHECK(first.item() == 2);  // what was read before does not change
+  CHECK(first.item() == 2);  // a gradient read earlier does not change
   const Parameters<double> parameters = {{"a", &a}};
   CHECK(count(parameters) == 1);
   clear_grads(parameters);
@@ -128,9 +128,9 @@ TEST_CASE("tensor: every number of a long gradient is added") {
   CHECK(same_bits(a.grad(), twice));
 }
 
-TEST_CASE("tensor: gradients that share a buffer do not spoil each other") {
+TEST_CASE("tensor: gradients that share a buffer do not affect each other") {
   const auto a = leaf({}, {1}), b = leaf({}, {1});
-  const Tensor<double> y = plus(a, b);  // hands one array to both
+  const Tensor<double> y = plus(a, b);  // sends one array to both
   backward(plus(y, a));
   CHECK(a.grad().item() == 2);
   CHECK(b.grad().item() == 1);
@@ -156,11 +156,11 @@ TEST_CASE("tensor: a graph serves one pass") {
   backward(y);
   CHECK(a.grad().item() == 6);
   CHECK(thrown([&] { backward(y); }) == message);
-  CHECK(thrown([&] { backward(z); }) == message);  // meets `shared` again
+  CHECK(thrown([&] { backward(z); }) == message);  // reaches `shared` again
   CHECK(a.grad().item() == 6);
 }
 
-TEST_CASE("tensor: backward releases what the forward pass kept") {
+TEST_CASE("tensor: backward releases the saved arrays") {
   const auto kept = std::make_shared<int>(0);
   const auto a = leaf({}, {1});
   const Tensor<double> y =
@@ -173,21 +173,21 @@ TEST_CASE("tensor: backward releases what the forward pass kept") {
   CHECK(!y.edge().node->grads[0].defined());
 }
 
-TEST_CASE("tensor: a chain of a million nodes neither forward, backward nor destroyed overflows the stack") {
+TEST_CASE("tensor: forward, backward and destruction of a chain of a million nodes do not overflow the stack") {
   constexpr int kMillion = 1'000'000;
   on_a_small_stack([] {
     const auto a = leaf({}, {3});
     backward(chain(a, kMillion));
     CHECK(a.grad().item() == 1);
   });
-  on_a_small_stack([] { chain(leaf({}, {3}), kMillion); });  // destroyed without a backward pass
+  on_a_small_stack([] { chain(leaf({}, {3}), kMillion); });  // destroyed without backward
   on_a_small_stack([] {
     Tensor<double> x = leaf({}, {0});
     for (int i = 0; i < kMillion / 10; ++i) x = plus(x, x);  // two edges each
   });
 }
 
-TEST_CASE("tensor: destroying one user of a graph leaves it to the others") {
+TEST_CASE("tensor: destroying one user of a graph keeps it for the others") {
   const auto a = leaf({}, {1});
   Tensor<double> middle = times(a, 2);
   { const Tensor<double> dropped = chain(middle, 10); }
@@ -220,13 +220,13 @@ TEST_CASE("tensor: constants") {
   backward(y);
   CHECK(wanted == Want{false, true});
   CHECK(a.grad().item() == 1);
-  backward(plus(c, a));  // whose gradient of a constant goes nowhere
+  backward(plus(c, a));  // the gradient of a constant is dropped
   CHECK(a.grad().item() == 2);
   CHECK(thrown([&] { backward(c); }) ==
         "backward: the result depends on no leaf (made by Tensor::leaf, used without NoGrad)");
 }
 
-TEST_CASE("tensor: NoGrad records nothing, on its own thread, while it lives") {
+TEST_CASE("tensor: NoGrad records nothing on its thread while it exists") {
   const auto a = leaf({}, {1});
   {
     const NoGrad outer;
@@ -258,7 +258,7 @@ TEST_CASE("tensor: wrong gradients are refused by name and shape") {
   CHECK(thrown([&] { backward(a, kOne); }) == "backward: the cotangent must have the result's shape [2], it has []");
 }
 
-TEST_CASE("tensor: what only a leaf can do") {
+TEST_CASE("tensor: errors of functions for leaves") {
   const auto a = leaf({}, {1});
   Tensor<double> y = times(a, 2), c = kOne;
   const std::string constant = ": this is a constant; make a parameter with Tensor::leaf";

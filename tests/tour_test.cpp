@@ -1,4 +1,4 @@
-// The pages of the tour: the code they show is the code that is compiled, and what they print is what it prints.
+// The pages of the tour show the compiled programs and their actual output.
 #include "core/check.h"
 #include "data/files.h"
 #include "tests/program.h"
@@ -37,7 +37,7 @@ std::vector<std::string> blocks(const std::string& page, const std::string& lang
   return found;
 }
 
-/// The page without its code blocks.
+/// The page without code blocks.
 std::string prose(std::string page) {
   for (size_t begin; (begin = page.find("```")) != page.npos;)
     page.erase(begin, page.find("```", begin + 3) + 3 - begin);
@@ -48,7 +48,7 @@ std::string joined(const std::vector<std::string>& texts) { return fmt::format("
 
 }  // namespace
 
-TEST_CASE("tour: twelve stops, whose programs stand on their pages") {
+TEST_CASE("tour: twelve stops, with their programs on their pages") {
   std::set<std::string> stops;
   for (const fs::path& program : files("apps/tour", ".cpp")) {
     const std::string text = read_file(program), stop = program.filename().string().substr(0, 2);
@@ -66,7 +66,7 @@ TEST_CASE("tour: twelve stops, whose programs stand on their pages") {
   CHECK(stops.size() == 12);
 }
 
-TEST_CASE("tour: every command on the pages gives what the page says") {
+TEST_CASE("tour: every command prints what its page shows") {
   size_t commands = 0;
   for (const fs::path& page : files("docs/tour", ".md")) {
     CAPTURE(page.string());
@@ -76,7 +76,7 @@ TEST_CASE("tour: every command on the pages gives what the page says") {
     const std::vector<std::string> shown = blocks(text, "sh");
     REQUIRE(!shown.empty());
     REQUIRE(shown[0] == "./dev tour " + stop + "\n");
-    for (size_t i = 1; i < shown.size(); ++i) {  // of the program, which is in the path here
+    for (size_t i = 1; i < shown.size(); ++i) {  // without build/: the program is in the path here
       const TemporaryFolder folder;
       REQUIRE(shown[i].starts_with("build/orthoread "));
       CHECK(run_shell("cd '" + folder.path() + "' && " + shown[i].substr(shown[i].find('/') + 1)).exit_code == 0);
@@ -92,7 +92,7 @@ TEST_CASE("tour: every command on the pages gives what the page says") {
   CHECK(commands == 14);
 }
 
-TEST_CASE("tour: a stop that there is not") {
+TEST_CASE("tour: an unknown stop") {
   const ProgramResult result = run_shell("cd '" + kRoot.string() + "' && ./dev tour 13");
   CHECK(result.exit_code == 2);
   CHECK(result.err == "dev: the tour has the stops 1 to 12, not '13'\n");
@@ -100,7 +100,7 @@ TEST_CASE("tour: a stop that there is not") {
                  "4: backward, and why newest first is enough\n"));
 }
 
-TEST_CASE("tour: links lead to files") {
+TEST_CASE("tour: links point to files") {
   for (const fs::path& page : files("docs/tour", ".md")) {
     const std::string text = prose(read_file(page));
     for (size_t at = text.find("]("); at != text.npos; at = text.find("](", at + 1)) {

@@ -41,7 +41,7 @@ Safetensors changed(const Safetensors& state, const std::string& name, T number)
 
 }  // namespace
 
-TEST_CASE("trainer: a damaged state is refused whole") {
+TEST_CASE("trainer: a damaged state changes nothing") {
   Trainer<float> trainer(small());
   trainer.step();
   const Safetensors state = parsed(trainer.state_file());
