@@ -135,12 +135,12 @@ void find_repetitions(const std::vector<TraceNode>& nodes, size_t begin, size_t 
   find_repetitions(nodes, one.begin + one.covered(), end, found);
 }
 
-/// Each repetition with one node in place of all but the first time.
+/// Replaces all but the first time of each repetition by one node.
 Trace folded_once(const Trace& trace) {
   std::vector<Repetition> repetitions;
   find_repetitions(trace.nodes, 0, trace.nodes.size(), repetitions);
   Trace out;
-  std::vector<size_t> place(trace.nodes.size());  // of each node among those of `out`
+  std::vector<size_t> place(trace.nodes.size());  // the index of each node in `out`
   std::vector<bool> hidden(trace.nodes.size());
   auto next = repetitions.begin();
   for (size_t i = 0; i < trace.nodes.size(); ++i) {
@@ -230,7 +230,7 @@ Trace folded(const Trace& trace) {
   Trace shown = trace;
   for (size_t before = shown.nodes.size() + 1; kSmall < shown.nodes.size() && shown.nodes.size() < before;) {
     before = shown.nodes.size();
-    shown = folded_once(shown);  // and then what repeats itself within what is left
+    shown = folded_once(shown);  // next, repetitions within the remaining nodes
   }
   return shown;
 }
