@@ -277,14 +277,13 @@ void add_gradcheck_command(Command& program) {
   command.add("--scale", check->one.scale, "Largest singular value");
   command.add("--tokens", check->one.tokens, "read: tokens in a sequence, 1 to 1024");
   command.add("--sequences", check->one.sequences, "read: number of sequences, 1 to 16");
-  command.add("--masked", check->one.masked, "read: only two tokens of three are read");
+  command.add("--masked", check->one.masked, "read: read only two tokens of three");
   command.add("--out", check->out, "gain: plot to an .svg or .png file");
   check->common.add_to(command);
   command.footer(
-      "Without a target, or for newton_schulz or read without flags of their own: a table of many checks. For an op, "
-      "or\n"
-      "with such flags: one check in depth. gain: how much orthogonalization enlarges the gradient, by singular "
-      "value.\n"
+      "Without a target, or for newton_schulz or read without flags of their own: a table of many checks.\n"
+      "For an op, or with such flags: one check in depth.\n"
+      "gain: how much orthogonalization enlarges the gradient, by singular value.\n"
       "Example:\n  orthoread gradcheck read --ns-steps 5 --rank 3 --seed 7 --json");
   command.runs([check] { return check->run(); });
 }

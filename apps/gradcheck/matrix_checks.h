@@ -6,7 +6,8 @@
 
 namespace orthoread {
 
-/// A matrix, or the memory that a sequence writes, and the op that is checked on it.
+/// A matrix, or the memory that a sequence writes, and the op that is checked on it. The singular values of a memory
+/// are the scales of the values that its orthonormal keys are written with.
 struct MatrixCase {
   std::string polynomial = "cubic";  // of newton_schulz: cubic or quintic
   std::string read = "ns5";          // of the memory: raw or ns<k>
