@@ -17,8 +17,8 @@
 namespace orthoread {
 namespace {
 
-/// A line of the table. f(x, c) calls the op with tensors x and numbers c; as many of both as the example has are taken
-/// in a formula.
+/// A line of the table. f(x, c) calls the op with tensors x and numbers c. Expressions pass as many of both as the
+/// example.
 template <class F>
 OpEntry op(const char* name, std::vector<Input> inputs, const Numbers& numbers, F f,
            std::optional<Functions> twin = {}) {
@@ -30,7 +30,7 @@ OpEntry op(const char* name, std::vector<Input> inputs, const Numbers& numbers, 
   return entry;
 }
 
-/// The same, where the example calls f with what `prepare` makes of its inputs: so many tensors.
+/// The same for an example that passes f not its inputs, but the `tensors` tensors that `prepare` makes of them.
 template <class Prepare, class F>
 OpEntry prepared(const char* name, int tensors, std::vector<Input> inputs, const Numbers& numbers, Prepare prepare,
                  F f) {
@@ -43,7 +43,7 @@ OpEntry prepared(const char* name, int tensors, std::vector<Input> inputs, const
   return entry;
 }
 
-// Ops that take any number of tensors (one at least), any number of numbers, or one of these at least.
+// Ops with one or more tensors, with any number of numbers, or with at least one number.
 
 constexpr int kSome = -1, kMost = 64;
 
@@ -60,7 +60,7 @@ OpEntry some(OpEntry entry) {
   return entry;
 }
 
-/// A number as a constant for these tensors.
+/// A number in the tensors' scalar type.
 template <Real T>
 T constant(const std::vector<Tensor<T>>&, double c) {
   return number<T>(c);
@@ -69,11 +69,11 @@ std::vector<int> integers(const Numbers& c) { return {c.begin(), c.end()}; }
 int axis(double c) { return static_cast<int>(c); }
 Shape shape_of(const Numbers& c) { return {c.begin(), c.end()}; }
 int64_t whole(double c) { return static_cast<int64_t>(c); }
-/// Numbers as indices of this shape, which they have to fill.
+/// The numbers as indices of this shape; their count must match.
 Array<int64_t> indices(const Numbers& c, const Shape& shape) { return {shape, {c.begin(), c.end()}}; }
 MemoryRead read_of(const Numbers& c) { return MemoryRead::ns(c.empty() ? 5 : static_cast<int>(c[0])); }
 
-/// An input that is uniform on [low, high).
+/// An input, uniform on [low, high).
 Input uniform(const char* name, Shape shape, double low = -2, double high = 2) {
   Input input(std::move(shape), low, high);
   input.name = name;
@@ -84,7 +84,7 @@ Input uniform(const char* name, Shape shape, double low = -2, double high = 2) {
 std::vector<Input> x_of(Shape shape) { return {uniform("x", std::move(shape))}; }
 std::vector<Input> a_and_b(Shape a, Shape b) { return {uniform("a", std::move(a)), uniform("b", std::move(b))}; }
 
-// Of ops with a kink: numbers of both signs that stay away from 0, and numbers of which the largest stays the largest.
+// For ops with a kink: numbers of both signs away from 0, and numbers whose largest is clearly the largest.
 const Shape kSignsShape = {3, 4};
 
 template <Real T>
@@ -95,7 +95,7 @@ Tensor<T> signed_of(const Tensor<T>& x) {  // x = 0.5 to 2
 }
 
 template <Real T>
-Tensor<T> spread_of(const Tensor<T>& x) {  // x = 0 to 0.9; 5 i mod 12 has each number once
+Tensor<T> spread_of(const Tensor<T>& x) {  // x in [0, 0.9); 5 i mod 12 is a permutation
   Array<T> offsets(kSignsShape);
   for (int64_t i = 0; i < offsets.size(); ++i) offsets.edit()[i] = T(static_cast<double>(5 * i % offsets.size()));
   return x + Tensor<T>(offsets);

@@ -1,5 +1,4 @@
-// A line for each op of the library: how a formula that a person types calls it, and a small example, which the
-// gradient checker tries.
+// A line for each op: how expressions (apps/graph/expression.h) call it, and a small example for the gradient checker.
 #pragma once
 
 #include "ops/gradcheck/gradient_check.h"
@@ -8,24 +7,24 @@ namespace orthoread {
 
 using Numbers = std::vector<double>;
 
-/// An op as a formula calls it: with `tensors` of them (-1: one or more), then `least` to `most` numbers.
+/// How an expression calls an op: with `tensors` tensors (-1: one or more), then `least` to `most` numbers.
 struct OpCall {
   int tensors, least, most;
-  /// Empty of an op that gives several tensors, which no formula can hold.
+  /// Empty for an op with several results, which expressions do not have.
   std::function<Tensor<double>(const std::vector<Tensor<double>>& x, const Numbers& c)> compute;
 };
 
-/// What the gradient checker tries.
+/// An example for the gradient checker.
 struct OpExample {
   std::vector<Input> inputs;
-  Functions f;                         // the op, called with these, and with numbers where it takes some
-  std::optional<Functions> twin = {};  // the same composed of other ops, where the op is fused
+  Functions f;                         // calls the op with these inputs
+  std::optional<Functions> twin = {};  // of a fused op: the same function composed of other ops
 };
 
 struct OpEntry {
   std::string name;
   OpCall call;
-  std::optional<OpExample> example = {};  // apps/gradcheck/matrix_checks.h has checks of the ops without
+  std::optional<OpExample> example = {};  // ops without one: apps/gradcheck/matrix_checks.h
 };
 
 /// In the order of the ops' headers.

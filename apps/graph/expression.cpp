@@ -26,7 +26,7 @@ using Term = Expression::Term;
 using TermPointer = std::shared_ptr<Term>;
 using Values = std::vector<Value>;
 
-/// What can be called, by name: the ops of the table, and softmax, which is made of two.
+/// The callable functions by name: the ops of the table, and softmax, which is exp(log_softmax).
 const std::map<std::string, OpCall>& ops() {
   static const std::map<std::string, OpCall> known = [] {
     std::map<std::string, OpCall> calls = {
@@ -160,7 +160,7 @@ using Parameters = std::function<Value(const std::string&)>;
 
 Value evaluate(const Term& term, const Parameters& named);
 
-/// + - * / with a number on one side: the ops for a constant, which need no tensor for it.
+/// + - * / with a number on one side: uses the ops for a constant, which need no tensor for it.
 std::optional<Value> with_constant(const Term& term, const Parameters& named) {
   if (term.arguments.size() != 2 || is_number(*term.arguments[0]) == is_number(*term.arguments[1])) return std::nullopt;
   const bool number_first = is_number(*term.arguments[0]);
@@ -179,7 +179,7 @@ Value evaluate(const Term& term, const Parameters& named) {
   if (!term.call) return named(term.name);
   if (const std::optional<Value> y = with_constant(term, named)) return *y;
   const OpCall& op = ops().at(term.name);
-  const bool operands = op.tensors == 2 && op.most == 0;  // for which a number may stand: 1 / x
+  const bool operands = op.tensors == 2 && op.most == 0;  // which may be numbers: 1 / x
   Values tensors;
   Numbers numbers;
   for (const TermPointer& argument : term.arguments) {
@@ -198,7 +198,7 @@ Value evaluate(const Term& term, const Parameters& named) {
   return op.compute(tensors, numbers);
 }
 
-// Tried in this order: first what makes a good example, sizes that all differ; then batches of sequences.
+// Tried in this order: first sizes that all differ, which make good examples; then batches of sequences.
 const std::vector<std::vector<Shape>> kShapes = {
     {{2, 3}, {3, 4}, {2, 4}, {4, 5}, {2, 5}, {3}, {4}, {5}, {3, 3}, {3, 2}, {4, 3}, {5, 4}, {4, 2}, {2}, {}},
     {{1, 3, 4}, {1, 3, 2}, {4, 1, 2}, {2, 2, 2}, {4}, {5, 4}, {5}}};
