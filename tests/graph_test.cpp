@@ -77,8 +77,9 @@ TEST_CASE("graph: a syntax error shows its place") {
   CHECK(message("(x") == "graph: '(x' is no formula: a closing parenthesis is expected at its end");
   CHECK(message("x y") == "graph: 'x y' is no formula: an operator or the end is expected before 'y'");
   CHECK(message("sofplus(x)") == "graph: there is no op 'sofplus' (did you mean softplus?) in 'sofplus(x)'");
-  CHECK(message("exp(x, x)") == "exp: takes 1 tensors and then numbers, not 2 tensors");
-  CHECK(message("exp(x, 1)") == "exp: takes 0 to 0 numbers after its tensors, not 1");
+  CHECK(message("exp(x, x)") == "exp: takes 1 tensor, not 2 tensors");
+  CHECK(message("exp(x, 1)") == "exp: takes 1 tensor, not 1 tensor, then 1 number");
+  CHECK(message("mlstm(x, 5)") == "mlstm: takes 5 tensors, then 0 to 1 numbers, not 1 tensor, then 1 number");
   CHECK(message("x; x") == "graph: statement 1 is neither assigned to a name nor the last");
   CHECK(contains(message(std::string(10'000, '(')), "fewer parentheses"));
 }

@@ -174,6 +174,16 @@ std::optional<Value> with_constant(const Term& term, const Parameters& named) {
   return std::nullopt;
 }
 
+std::string counted(int least, int most, const char* what) {
+  if (least != most) return fmt::format("{} to {} {}s", least, most, what);
+  return fmt::format("{} {}{}", most, what, most == 1 ? "" : "s");
+}
+/// "1 tensor", or "some tensors, then 1 to 64 numbers".
+std::string arguments_text(int tensors, int least, int most) {
+  const std::string first = tensors < 0 ? "some tensors" : counted(tensors, tensors, "tensor");
+  return most == 0 ? first : first + ", then " + counted(least, most, "number");
+}
+
 Value evaluate(const Term& term, const Parameters& named) {
   if (is_number(term)) return Array<double>({}, {term.number});
   if (!term.call) return named(term.name);
@@ -191,10 +201,8 @@ Value evaluate(const Term& term, const Parameters& named) {
     }
   }
   const auto n = static_cast<int>(tensors.size()), m = static_cast<int>(numbers.size());
-  check(op.tensors < 0 ? n > 0 : n == op.tensors, "{}: takes {} and then numbers, not {} tensors", term.name,
-        op.tensors < 0 ? "some tensors" : fmt::format("{} tensors", op.tensors), n);
-  check(op.least <= m && m <= op.most, "{}: takes {} to {} numbers after its tensors, not {}", term.name, op.least,
-        op.most, m);
+  check((op.tensors < 0 ? n > 0 : n == op.tensors) && op.least <= m && m <= op.most, "{}: takes {}, not {}", term.name,
+        arguments_text(op.tensors, op.least, op.most), arguments_text(n, m, m));
   return op.compute(tensors, numbers);
 }
 
