@@ -102,11 +102,11 @@ GradientReport check_newton_schulz(const MatrixCase& matrix) {
   const OddPolynomial step = matrix.polynomial == "quintic" ? kMuonQuintic : kCubic;
   // Three of Muon's quintic steps enlarge the rounding error of a small singular value 41 times.
   const bool quintic = matrix.polynomial == "quintic";
-  const GradientLimits limits{.dual = 5e-14,
-                              .on_dual = 5e-14,
-                              .symmetry = quintic ? 3e-11 : 1e-13,
+  const GradientLimits limits{.dual = 1e-14,
+                              .on_dual = 1e-15,
+                              .symmetry = quintic ? 1e-11 : 1e-14,
                               .hessian = quintic ? 1e-5 : 1e-6,
-                              .float32 = quintic ? 48. : 8.,
+                              .float32 = quintic ? 40. : 6.,
                               .seed = matrix.seed};
   return gradient_report(
       fmt::format("newton_schulz, {}, {} steps, width {}, rank {}, condition {:g}, scale {:g}", matrix.polynomial,
@@ -139,9 +139,12 @@ GradientReport check_read(const MatrixCase& memory) {
                   memory.width, memory.sequences, memory.tokens, memory.rank, memory.condition, memory.scale,
                   memory.masked ? ", two tokens of three wanted" : "", memory.normed ? ", after the group norm" : "");
   // Both backwards have rounding errors that grow with 2.25^steps (ops/mlstm.cpp).
-  const double limit = read.steps > 8 ? 5e-12 : 1e-12;
-  const GradientLimits limits{
-      .dual = limit, .on_dual = limit, .float32 = read.steps > 5 ? 16. : 48., .seed = memory.seed};
+  const double limit = read.steps > 8 ? 2.5e-12 : read.steps > 5 ? 1e-12 : 3e-13;
+  const GradientLimits limits{.dual = limit / 5,
+                              .on_dual = limit,
+                              .symmetry = 2e-13,
+                              .float32 = read.steps > 5 ? 16. : 40.,
+                              .seed = memory.seed};
   const std::vector<Input> inputs = memory_of(memory);
   return fused_report(name, inputs, fused, twin, limit, limits);
 }
@@ -168,9 +171,7 @@ GradientReport check_model(const MemoryRead& read, uint64_t seed) {
                            for (size_t i = 0; i < x.size(); ++i) *parameters[i].tensor = x[i];
                            return cross_entropy(model.forward(tokens), targets);
                          },
-                         // Where some q.n is nearly 0, h is large, and the group norm divides by it: intermediate
-                         // numbers are much larger than any gradient.
-                         {.dual = 2e-12, .on_dual = 2e-12, .float32 = 80, .seed = seed});
+                         {.dual = 2e-13, .on_dual = 5e-14, .symmetry = 1e-14, .float32 = 40, .seed = seed});
 }
 
 }  // namespace orthoread

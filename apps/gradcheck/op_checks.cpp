@@ -28,7 +28,7 @@ GradientReport check_op(const std::string& name, uint64_t seed) {
   const OpExample* op = find(name);
   check(op != nullptr, "gradcheck: no op is called {}", name);
   // Rounding errors: at least twice the largest of seeds 1 to 200 (docs/gradient-checking.md).
-  const GradientLimits limits{.dual = 5e-15, .on_dual = 1e-14, .symmetry = 5e-15, .float32 = 16, .seed = seed};
+  const GradientLimits limits{.dual = 5e-15, .on_dual = 1e-14, .symmetry = 5e-15, .float32 = 4, .seed = seed};
   return op->twin ? fused_report(name, op->inputs, op->f, *op->twin, 1e-14, limits)
                   : gradient_report(name, op->inputs, op->f, limits);
 }

@@ -19,7 +19,8 @@ void check_float(Subject& s, Findings& found) {
   };
   ratio(pass.y, s.y, moves.back() + kFloatEps * largest(s.y), 1, "output");
   for (size_t i = 0; i < s.x.size(); ++i) {
-    const double unit = std::max(s.units.steepest[i], s.units.tenth(i));  // double does not see float's noise
+    const double unit =
+        std::max(s.units.steepest[i], s.units.relative_to_scale(i) / 10);  // double does not see float's noise
     found.report.inputs[i].float32 = ratio(pass.grads[i], s.grads[i], moves[i] + kFloatEps * unit, s.inputs[i].slack,
                                            "gradient of " + title(s.inputs, i));
   }

@@ -43,7 +43,7 @@ GradientReport twin_report(const std::string& name, const std::vector<Input>& in
     compare("output", a.y, b.y, a32.y, b32.y, moves.back(), 0, 0);
     for (size_t i = 0; i < x.size(); ++i) {
       compare("gradient of " + title(inputs, i), a.grads[i], b.grads[i], a32.grads[i], b32.grads[i], moves[i],
-              units.floor(i), units.tenth(i));
+              units.floor(i), units.relative_to_scale(i) / 10);
       report.inputs.push_back({.name = title(inputs, i), .shape = x[i].shape(), .largest = units.steepest[i]});
     }
   } catch (const std::exception& error) {

@@ -6,7 +6,7 @@ namespace orthoread {
 
 std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
                                       const Array<double>& y, const Arrays& grads, double eps, RandomStream& random) {
-  constexpr int kRoundings = 2;
+  constexpr int kRoundings = 8;
   std::vector<double> moves(x.size() + 1);
   for (int n = 0; n < kRoundings; ++n) {
     const Arrays near_by = rounded(x, eps, random);
