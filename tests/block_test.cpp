@@ -204,6 +204,21 @@ TEST_CASE("block: a stream has the bits of the whole") {
   });
 }
 
+TEST_CASE("block: after a memory whose square overflows") {
+  for (const bool forgotten : {true, false}) {
+    CAPTURE(forgotten);
+    Sequence s = sequence(Kind::ordinary, 70, 24, false, 6);
+    for (int64_t i = 0; i < 10 * 24; ++i) s.v.edit()[i] *= 1e80;  // tr A^2 is beyond double's range, A is not
+    s.log_forget.edit()[10] = forgotten ? -kInfinity : -300;
+    const auto block = Head<double>(s, MemoryRead::ns(5), 24, true).both_ways(),
+               token = Head<double>(s, MemoryRead::ns(5), 24, false).both_ways();
+    for (size_t r = 0; r < block.size(); ++r) {
+      CAPTURE(std::string(kNames[r]));
+      CHECK(difference(block[r], token[r], [](double x) { return x; }) <= 2e-11 * largest_of(token[r]));
+    }
+  }
+}
+
 TEST_CASE("block: its backward on Dual is the derivative of its backward") {
   for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::taken_back}) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(3, 0.5), MemoryRead::ns(5)}) {
@@ -231,7 +246,7 @@ TEST_CASE("block: its backward on Dual is the derivative of its backward") {
   }
 }
 
-TEST_CASE("block: in float as exact as token by token") {
+TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("long")) {
   // Where q.n is nearly 0 either way magnifies one rounding a hundred times: so what is compared is not the largest
   // error of a few draws, but what most tokens have.
   for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::one_key, Kind::taken_back, Kind::restarts}) {

@@ -385,6 +385,7 @@ void carry_power_traces(int row, Block<T>& b) {
 
   const V A_BB = V(2) * pv * p_A_v + vv * p_A_p + pp * v_A_v, BBB = V(2) * pv * (pv * pv + V(3) * pp * vv);
   after.square = ff * (ff * before.square + V(4) * p_A_v) + V(2) * (pv * pv + pp * vv);
+  if (!isfinite(after.square)) after.square = V(__builtin_inf());  // not NaN, of which a small bound would follow
   after.cube = ff * (ff * (ff * before.cube + V(6) * Ap_Av) + V(3) * A_BB) + BBB;
   V size = ff * before.trace + V(2) * sqrt(pp * vv);
   if (after.size > size) size = after.size;
