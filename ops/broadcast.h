@@ -1,12 +1,12 @@
-// Broadcasting, done and undone in one place.
+// Broadcasting, and the sum that undoes it.
 #pragma once
 
 #include "core/array.h"
 
 namespace orthoread {
 
-/// Where the numbers of a broadcast pair lie. Neighbouring axes that both operands step through alike are merged, so
-/// most pairs come down to one or two axes.
+/// The strides of two operands under their broadcast shape. Neighbouring axes are merged where both operands allow it,
+/// so most pairs have one or two axes.
 class BroadcastPlan {
  public:
   BroadcastPlan(const char* op, const Shape& a, const Shape& b);
@@ -33,7 +33,7 @@ class BroadcastPlan {
   int64_t run_ = 1, a_step_ = 0, b_step_ = 0;
 };
 
-/// Sums over the axes along which `shape` was broadcast to become x's shape: the backward of broadcasting.
+/// x summed over the axes along which `shape` was broadcast to x's shape: the backward of broadcasting.
 template <Real T>
 Array<T> sum_to(const Array<T>& x, const Shape& shape);
 

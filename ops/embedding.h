@@ -7,8 +7,8 @@ namespace orthoread {
 
 /// y = weight[token], tokens from 0 to V - 1.
 /// Shapes: weight (V, D), tokens (...) -> (..., D)
-/// Derivative: dweight[token] = the sum of dy over the places where the token stands; tokens have none.
-/// Use: as the first op of a model of tokens.
+/// Derivative: dweight[token] = the sum of dy over the positions that hold the token; none for tokens.
+/// Use: as the first op of a language model.
 template <Real T>
 Tensor<T> embedding(const Tensor<T>& weight, const Array<int64_t>& tokens);
 

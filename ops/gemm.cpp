@@ -11,13 +11,16 @@
 namespace orthoread {
 namespace {
 
-/// OpenBLAS must not start threads of its own: they would fight ours, and change the bits of a result with their
-/// number. It starts them before main(), so a static OpenBLAS is told earlier still, and has none; one that is shared
-/// has them, idle, after pin_blas_to_one_thread.
+/// OpenBLAS must not use threads of its own: they would compete with ours, and the bits of a result would depend on
+/// their number. It starts them before main(). A static OpenBLAS sees this earlier and starts none; a shared one leaves
+/// them idle after pin_blas_to_one_thread.
 [[gnu::constructor(101)]] void forbid_blas_threads() { setenv("OPENBLAS_NUM_THREADS", "1", 1); }
 
 void pin_blas_to_one_thread() {
-  static const bool pinned = [] { return openblas_set_num_threads(1), true; }();
+  static const bool pinned = [] {
+    openblas_set_num_threads(1);
+    return true;
+  }();
   static_cast<void>(pinned);
 }
 
@@ -137,7 +140,8 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b, bool transpose_a, bool 
       });
 }
 
-std::string blas_description() { return fmt::format("{}; core {}", openblas_get_config(), openblas_get_corename()); }
+std::string blas_core() { return openblas_get_corename(); }
+std::string blas_description() { return fmt::format("{}; core {}", openblas_get_config(), blas_core()); }
 
 #define INSTANTIATE(T)                                                    \
   template Array<T> matmul(const Array<T>&, const Array<T>&, bool, bool); \

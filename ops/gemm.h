@@ -30,7 +30,9 @@ Array<T> matmul(const Array<T>& a, const Array<T>& b, bool transpose_a = false, 
 template <Real T>
 Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b, bool transpose_a = false, bool transpose_b = false);
 
-/// The version and the processor core that OpenBLAS chose, for reports.
+/// The processor core that OpenBLAS chose its kernels for.
+std::string blas_core();
+/// Its version and this core, for reports.
 std::string blas_description();
 
 }  // namespace orthoread

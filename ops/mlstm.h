@@ -7,8 +7,8 @@
 
 namespace orthoread {
 
-/// Which tokens are read, a byte for each of (B, S): the outputs of the others are 0, which is exact for whoever looks
-/// at the outputs of those that are read. Undefined: all tokens.
+/// Which tokens are read, a byte for each of (B, S). The outputs of the others are 0; those of the tokens that are read
+/// do not change. Undefined: all tokens.
 using ReadMask = Array<uint8_t>;
 
 /// The memory of an mLSTM as one op: equal to mlstm_composed up to rounding, with the same arguments, the key already
@@ -30,13 +30,13 @@ struct MemoryInputs {
 template <Real T>
 using MlstmState = std::vector<HeadState<Wide<T>>>;
 
-/// The next S tokens of sequences whose memories are in `state`, which moves on: constant memory, however long they
-/// are. The same numbers as mlstm on the whole sequence.
+/// The next S tokens of sequences whose memories are in `state`, which is updated: constant memory for sequences of any
+/// length. The same numbers as mlstm on the whole sequence.
 template <Real T>
 Array<T> mlstm_stream(const Array<T>& query, const Array<T>& key, const Array<T>& value, const Array<T>& input_gate,
                       const Array<T>& log_forget, const MemoryRead& read, MlstmState<T>& state);
 
-/// How many terms of its series the read of these inputs takes, on average over tokens and heads.
+/// The number of terms of the read's series for these inputs, on average over tokens and heads.
 template <Real T>
 SeriesTerms mlstm_series_terms(const MemoryInputs<T>& inputs, const MemoryRead& read);
 

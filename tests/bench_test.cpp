@@ -1,5 +1,6 @@
 // `orthoread bench` at small sizes: its output, and the consistency of its figures.
 #include "core/check.h"
+#include "ops/simd/instruction_set.h"
 #include "tests/program.h"
 
 #include <doctest/doctest.h>
@@ -20,7 +21,8 @@ double number_in(const std::string& json, const std::string& key) {
 /// Runs a benchmark and checks what all of them share. Returns its JSON document.
 std::string measured(const std::string& what) {
   CAPTURE(what);
-  const ProgramResult result = run_shell("orthoread bench " + what + " --repeats 3 --threads 2 --json --quiet");
+  const ProgramResult result = run_shell("unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE; orthoread bench " + what +
+                                         " --repeats 3 --threads 2 --json --quiet");
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   CHECK(result.err.empty());
   const std::string& json = result.out;
@@ -72,6 +74,21 @@ TEST_CASE("bench: gemm") {
   const std::string json = measured("gemm");
   for (const char* size : {"48", "96", "256", "1024"}) CHECK(contains(json, fmt::format("\n  \"gemm_{}\": {{", size)));
   CHECK(number_in(json, "fraction_of_gemm") == doctest::Approx(1));
+}
+
+TEST_CASE("bench: a BLAS that is slower than it could be") {
+  if (!supported(InstructionSet::avx2)) {
+    MESSAGE("skipped: this processor has no AVX2 for OpenBLAS to leave unused");
+    return;
+  }
+  const auto warning = [](const std::string& environment) {
+    return run_shell(environment + " orthoread bench scan --width 4 --tokens 4 --heads 2 --repeats 1 --quiet").err;
+  };
+  const std::string core = warning("unset OPENBLAS_L2_SIZE; OPENBLAS_CORETYPE=Prescott");
+  CHECK_MESSAGE(contains(core, "orthoread: OpenBLAS runs its core Prescott, which leaves this processor's AVX"), core);
+  CHECK(contains(core, " unused: unset OPENBLAS_CORETYPE\n"));
+  CHECK(warning("unset OPENBLAS_CORETYPE; OPENBLAS_L2_SIZE=512") ==
+        "orthoread: OpenBLAS takes the size of the cache from OPENBLAS_L2_SIZE: unset it\n");
 }
 
 TEST_CASE("bench: the table") {

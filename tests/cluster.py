@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""apps/cluster/ for real: a sweep by Slurm and by GNU parallel, disturbed on the way.
+"""Tests apps/cluster/ with real schedulers: a sweep by Slurm and one by GNU parallel, both interrupted.
 
-Slurm's two daemons and munge are started for this alone, as whoever calls, in a folder and on ports of their own: one
-node of two CPUs. slurm.sbatch submits an array there and the report; a task gets USR1 in the middle, as when it
-is pre-empted, has to be put back into the queue and to go on; the report has to wait for it. parallel.sh is interrupted
-and called again. Both sweeps have to end with the same metrics.jsonl and model.safetensors as an undisturbed one.
+Starts Slurm's two daemons and munge as the calling user, in a folder and on ports of their own: one node of two CPUs.
+slurm.sbatch submits a job array and the report. One task gets USR1 halfway, as before preemption: it must be requeued and
+continue, and the report must wait for it. parallel.sh is interrupted and called again. Both sweeps must end with the same
+metrics.jsonl and model.safetensors, byte for byte, as an undisturbed one.
 
 usage: tests/cluster.py PROGRAM
 """

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs that are killed, or meet a full disk, at a chosen system call, and are resumed.
+"""Runs that are killed, or find the disk full, at a chosen system call, and are then resumed.
 
-A small run is traced once undisturbed, and once more from the middle on, which tells where it writes, syncs, renames,
-opens and closes files of its folder. Then runs, whole ones and such that go on, are disturbed by strace at places spread
-over these calls: killed on entering the call, or the call fails with ENOSPC. Each is resumed, and has to end with the
-very metrics.jsonl and model.safetensors of the undisturbed run. A disturbed run that was not killed has to end with exit
-code 0, 1 or 2 and, unless it is 0, one line that says why. It counts whether the fault really happened.
+strace first lists the writes, syncs, renames, opens and closes of a small run in its folder, for a whole run and for one
+that is resumed halfway. Then it injects faults at calls spread over this list: the process is killed on entering the
+call, or the call fails with ENOSPC. Each run is resumed and must end with the same metrics.jsonl and model.safetensors,
+byte for byte, as the undisturbed run. A run that was not killed must end with exit code 0, 1 or 2 and, unless it is 0,
+with one line that says why. Faults that did not happen are counted.
 
 usage: tests/faults.py PROGRAM [COUNT]
 """

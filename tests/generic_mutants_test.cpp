@@ -286,7 +286,8 @@ TEST_CASE("generic mutants: without a mistake all checks pass") {
   }
 }
 
-TEST_CASE("generic mutants: the check of each op notices every mistake in a gradient of its backward") {
+TEST_CASE("generic mutants: the check of each op notices every mistake in a gradient of its backward" *
+          doctest::test_suite("long")) {
   std::map<std::string, int> by_check, by_mistake;
   std::map<std::pair<std::string, size_t>, int> by_input;  // for ops that are recorded under their own name
   for (const Check& check : checks()) {

@@ -62,7 +62,8 @@ TEST_CASE("gradcheck: one check in depth") {
         json.out);
 }
 
-TEST_CASE("gradcheck: memory of rank 1 with group norm: the query's gradient is 0 up to rounding") {
+TEST_CASE("gradcheck: memory of rank 1 with group norm: the query's gradient is 0 up to rounding" *
+          doctest::test_suite("long")) {
   for (const int seed : {19, 21, 39, 40, 53, 58}) {
     for (const int steps : {9, 10}) {
       const ProgramResult result = run_shell(
@@ -80,7 +81,7 @@ TEST_CASE("gradcheck: two sequences of two chunks, the second one short, with a 
                  "sequences 2, tokens 37, rank 5, condition 1, scale 1, two tokens of three wanted: right\n"));
 }
 
-TEST_CASE("gradcheck: a table of several targets") {
+TEST_CASE("gradcheck: a table of several targets" * doctest::test_suite("long")) {
   const ProgramResult text = run_shell("orthoread gradcheck linear gated_norm model --quiet");
   CHECK(text.exit_code == 0);
   CHECK(text.err.empty());
@@ -91,7 +92,7 @@ TEST_CASE("gradcheck: a table of several targets") {
   CHECK(contains(json.out, "\"target\": \"gated_norm\""));
 }
 
-TEST_CASE("gradcheck: every op of the library, at several seeds") {
+TEST_CASE("gradcheck: every op of the library, at several seeds" * doctest::test_suite("long")) {
   for (const int seed : {1, 2, 3}) {
     const ProgramResult result = run_shell(fmt::format("orthoread gradcheck {} --quiet --seed {}", ops(" "), seed));
     CHECK_MESSAGE(result.exit_code == 0, result.out);

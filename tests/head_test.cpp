@@ -208,7 +208,7 @@ TEST_CASE("head: an eigenvalue is deflated only if it lies beyond the series for
   CHECK(deflated > 100);
 }
 
-TEST_CASE("head: C^T C and the traces of its powers are updated from token to token") {
+TEST_CASE("head: C^T C and the traces of its powers are carried from token to token") {
   constexpr int d = 16, tokens = 30;
   const head_test::Width<d> width;
   ReadPlan<double> plan{};

@@ -65,7 +65,7 @@ class FloatErrors {
 
 }  // namespace
 
-TEST_CASE("mlstm: in float, at most twice the errors of the composed form") {
+TEST_CASE("mlstm: in float, at most twice the errors of the composed form" * doctest::test_suite("long")) {
   FloatErrors errors;
   for (const MemoryKind& kind : kMemoryKinds) {
     for (const MemoryRead& read : kReads)
@@ -75,7 +75,8 @@ TEST_CASE("mlstm: in float, at most twice the errors of the composed form") {
   errors.check_means();
 }
 
-TEST_CASE("mlstm: in float, at most twice the errors of the composed form, in wide heads and long sequences") {
+TEST_CASE("mlstm: in float, at most twice the errors of the composed form, in wide heads and long sequences" *
+          doctest::test_suite("long")) {
   FloatErrors errors;
   for (const MemoryKind& kind : kMemoryKinds) {
     if (!kind.lasting) continue;

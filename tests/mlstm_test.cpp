@@ -18,7 +18,7 @@ TEST_CASE("mlstm: value and gradients are those of the composed form") {
   }
 }
 
-TEST_CASE("mlstm: any number of tokens") {
+TEST_CASE("mlstm: any number of tokens" * doctest::test_suite("one thread")) {
   for (const int64_t S : {1, 2, 20, 32, 64, 70}) {  // a chunk has 32
     CAPTURE(S);
     const Inputs<double> x = plain(1, S, 2, 6);
@@ -32,7 +32,7 @@ TEST_CASE("mlstm: any number of tokens") {
   CHECK(fused<double>(plain(2, 0, 1, 3), MemoryRead::ns(5), Array<double>({2, 0, 3}))[0].shape() == Shape{2, 0, 3});
 }
 
-TEST_CASE("mlstm: every width, those compiled as constants and others") {
+TEST_CASE("mlstm: every width, those compiled as constants and others" * doctest::test_suite("one thread")) {
   for (const int64_t d : {1, 5, 16, 17, 32, 48, 64, 96, 128}) {
     CAPTURE(d);
     // The widest have chunks of 16 tokens. There are two heads, as the rows of one are then not the rows of the arrays.
@@ -104,7 +104,7 @@ TEST_CASE_TEMPLATE("mlstm: the same bits on any number of threads, and without a
   }
 }
 
-TEST_CASE("mlstm: gates of any size stay finite") {
+TEST_CASE("mlstm: gates of any size stay finite" * doctest::test_suite("one thread")) {
   Inputs<double> x = plain(1, 4, 1, 5);
   x[input_gate] = Array<double>({1, 4, 1}, {-700, 900, -1000, 950});
   x[log_forget] = Array<double>({1, 4, 1}, {-0.1, -700, -1e-9, -900});

@@ -387,7 +387,7 @@ TEST_CASE("probe: errors are one line") {
                 folder / "nan.safetensors: head.bias holds a number that is not finite");
 }
 
-TEST_CASE("probe: the published figures of four checkpoints") {
+TEST_CASE("probe: the published figures of four checkpoints" * doctest::test_suite("long")) {
   const std::optional<std::string> checkpoints = replication_folder();
   if (!checkpoints) return;
   // arXiv:2607.19390 (CC BY 4.0, K. Aquino-Michaels).

@@ -176,7 +176,8 @@ TEST_CASE("recall model: gradients") {
   }
 }
 
-TEST_CASE("recall model: float gradients during training are as exact as with the composed memory") {
+TEST_CASE("recall model: float gradients during training are as exact as with the composed memory" *
+          doctest::test_suite("long")) {
   RecallModelConfig config{.vocab_size = 32, .dim = 24, .heads = 2};
   RecallModel<float> model(config, RandomStream(7));
   const Parameters<float> parameters = model.parameters();

@@ -116,7 +116,7 @@ TEST_CASE("sweep does every run of a grid once") {
   CHECK(read_file(folder + "/model.safetensors") == read_file(files.folder / "alone/model.safetensors"));
 }
 
-TEST_CASE("sweep gives the same bits, however often it is killed") {
+TEST_CASE("sweep gives the same bits, however often it is killed" * doctest::test_suite("long")) {
   const std::string text = grid(R"("steps": 1000)", R"("read": ["raw", "ns1"], "seed": [1, 2])");
   const Files whole(text), torn(text);
   REQUIRE(whole.sweep("--jobs 2").exit_code == 0);

@@ -173,7 +173,8 @@ TEST_CASE("tensor: backward releases the saved arrays") {
   CHECK(!y.edge().node->grads[0].defined());
 }
 
-TEST_CASE("tensor: forward, backward and destruction of a chain of a million nodes do not overflow the stack") {
+TEST_CASE("tensor: forward, backward and destruction of a chain of a million nodes do not overflow the stack" *
+          doctest::test_suite("one thread")) {
   constexpr int kMillion = 1'000'000;
   on_a_small_stack([] {
     const auto a = leaf({}, {3});

@@ -65,6 +65,7 @@ struct Row {
 /// product.
 void print_findings(const Json& what, const std::vector<Row>& rows, double gemm, double peak, bool json) {
   const Json machine = environment();
+  if (const std::string slow = slow_blas(); !slow.empty()) log("orthoread: " + slow + "\n");
   if (json) {
     Json document = what;
     document.update(rows.back().to_json(gemm));

@@ -3,11 +3,14 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "ops/gemm.h"
+#include "ops/simd/instruction_set.h"
 
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <set>
 
 namespace orthoread {
 
@@ -48,6 +51,24 @@ Timing time_gemm(int64_t size, int64_t repeats) {
 double gemm_rate(int64_t size, double seconds) {
   const auto n = static_cast<double>(size);
   return 2 * n * n * n * threads() / seconds;
+}
+
+std::string slow_blas() {
+  static const std::set<std::string> with_avx512 = {"SkylakeX", "Cooperlake", "SapphireRapids"};
+  static const std::set<std::string> with_avx2 = {"Haswell", "Zen", "Excavator"};
+  const std::string core = blas_core();
+  const auto leaves = [&](const char* set) {
+    const char* chosen = std::getenv("OPENBLAS_CORETYPE");
+    return fmt::format("OpenBLAS runs its core {}, which leaves this processor's {} unused{}", core, set,
+                       chosen != nullptr ? ": unset OPENBLAS_CORETYPE" : "");
+  };
+  if (!with_avx512.contains(core)) {
+    if (supported(InstructionSet::avx512)) return leaves("AVX-512");
+    if (supported(InstructionSet::avx2) && !with_avx2.contains(core)) return leaves("AVX2");
+  }
+  if (std::getenv("OPENBLAS_L2_SIZE") != nullptr)
+    return "OpenBLAS takes the size of the cache from OPENBLAS_L2_SIZE: unset it";
+  return "";
 }
 
 double peak_memory() {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace orthoread {
@@ -28,6 +29,10 @@ Timing time_gemm(int64_t size, int64_t repeats);
 
 /// Floating-point operations per second of all threads together, for products that take `seconds` each.
 double gemm_rate(int64_t size, double seconds);
+
+/// Why OpenBLAS is slower than it could be on this processor, so that rates relative to it mean little: it runs kernels
+/// without the processor's AVX2 or AVX-512, or a size of the cache is given to it. Empty if neither holds.
+std::string slow_blas();
 
 /// The peak memory of this process, in MiB.
 double peak_memory();
