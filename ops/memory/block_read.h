@@ -145,17 +145,6 @@ void load_reads(const Block<T>& b, const HeadShape& shape, const HeadInputs<T>& 
   transposed_memory_times(b, group, static_cast<const T*>(rows.q), rows.small, rows.raw);
 }
 
-template <typename T>
-PowerTraces power_traces_of(const ReadPlan<T>& plan, const BlockTraces<T>& of, int d, T rho2) {
-  const Wide<T> trace = of.trace > Wide<T>(0) ? of.trace : Wide<T>(1), scale = Wide<T>(rho2);
-  return {static_cast<double>(d),
-          value_of(of.trace / scale),
-          value_of(of.square / scale / scale),
-          value_of(of.cube / scale / scale / scale),
-          4 * plan.precision * (value_of(of.error / trace) + 4),
-          4 * plan.precision * value_of(of.cube_error / trace / trace / trace)};
-}
-
 /// find_dominant (spectrum.h) for a group: refines rows.w, which hold guesses or 0, and says which rows deflation pays
 /// for.
 template <typename T>
@@ -290,7 +279,7 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
   for (int i = 0; i < group.count; ++i) {
     const BlockTraces<T>& of = b.traces[group.row[i]];
     rows.s[i] = scaling(static_cast<T>(of.trace));
-    power[i] = power_traces_of(plan, of, d, rows.s[i].rho2);
+    power[i] = power_traces(width, plan, of, Wide<T>(rows.s[i].rho2));
     scale(width, T(1) / sqrt(rows.s[i].rho2), static_cast<const T*>(rows.raw + i * d), rows.y + i * d);
     scale(width, T(1), static_cast<const T*>(b.w), rows.w + i * d);
   }

@@ -40,7 +40,6 @@ inline constexpr double kDeflateGap = 1.05;
 /// What is known of G's n eigenvalues: tr G, tr G^2 and tr G^3, and bounds of their rounding errors. Beside
 /// `third_error`, tr G^3 has the error that comes from G's own, 3 |G^2|_F error at most, and |G^2|_F <= tr G^2.
 struct PowerTraces {
-  static constexpr double kUnknown = -1;  // a third trace that nobody computed
   double n, first, second, third, error, third_error;
 
   /// No eigenvalue but the largest exceeds this, if there is a vector w with |w| = 1, w.G w = theta and
@@ -52,7 +51,6 @@ struct PowerTraces {
     const double spread = (1 - 1 / count) * (squares + error - count * mean * mean);
     double x = mean + (spread > 0 ? __builtin_sqrt(spread) : 0.0);
     const double s1 = first - theta + error, s2 = squares > error ? squares - error : 0.0;
-    if (third == kUnknown) return clipped(x, s2 / s1);
     const double s3 = third - theta * (theta * theta + 3 * h * h) + 3 * second * error + third_error;
     for (int step = 0; step < 3; ++step) {
       const double excess = ((s1 * x - 2 * s2) * x + s3) * x - (s1 * s3 - s2 * s2);
@@ -70,15 +68,16 @@ struct PowerTraces {
   }
 };
 
-template <typename T, class W>
-PowerTraces power_traces(W width, const ReadPlan<T>& plan, const Memory<T>& memory, T rho2) {
-  const T trace = memory.trace > T(0) ? memory.trace : T(1);  // else all are 0
+/// From the traces of a Memory or of a block's token.
+template <typename T, class W, class Traces, typename N>
+PowerTraces power_traces(W width, const ReadPlan<T>& plan, const Traces& of, N rho2) {
+  const N trace = of.trace > N(0) ? of.trace : N(1);  // else all are 0
   return {static_cast<double>(width.value),
-          value_of(memory.trace / rho2),
-          value_of(memory.square / rho2 / rho2),
-          value_of(memory.cube / rho2 / rho2 / rho2),
-          4 * plan.precision * (value_of(memory.error / trace) + 4),
-          4 * plan.precision * value_of(memory.cube_error / trace / trace / trace)};
+          value_of(of.trace / rho2),
+          value_of(of.square / rho2 / rho2),
+          value_of(of.cube / rho2 / rho2 / rho2),
+          4 * plan.precision * (value_of(of.error / trace) + 4),
+          4 * plan.precision * value_of(of.cube_error / trace / trace / trace)};
 }
 
 /// The number of the shortest interval that reaches `bound`.
