@@ -75,7 +75,7 @@ struct BlockTraces {
           cube_error = Wide<T>(0);
 };
 
-/// A base and the tokens since. A and the products from M on are there only where reads are orthogonalized.
+/// A base and the tokens since. M and G[0] are there only where reads are orthogonalized, A only where plan.gram.
 template <typename T>
 struct Block {
   int d, c;              // width, most tokens
@@ -194,7 +194,8 @@ Wide<T> cube_of(const Block<T>& b) {
   return sum;
 }
 
-/// The traces of the base. of_base is what was carried from the last block, as tr A^3 is unless it has lost its digits.
+/// Sets of_base, which holds the traces at the last block's end. tr A^3 costs d^3, and is kept unless `afresh`, or
+/// unless its error bound exceeds a quarter of it and would shrink 16 times.
 template <typename T>
 void measure_base(const ReadPlan<T>& plan, bool afresh, Block<T>& b) {
   if (!plan.orthogonalized) return;
@@ -241,7 +242,7 @@ void add_rows(const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int
   }
 }
 
-/// Products of the rows from `from` on with the base.
+/// The products of the rows from `from` on with the base.
 template <typename T>
 void add_base_products(int from, Block<T>& b) {
   const int64_t d = b.d, count = b.tokens - from;
@@ -273,7 +274,7 @@ void add_row_products(int from, const Block<T>& b, const T* x, const T* y_transp
   product<T>(from, count, d, V, d, 1, UT + from, y_row, G.VU + from, c);
 }
 
-/// And with one another.
+/// The products of the rows from `from` on with one another.
 template <typename T>
 void add_small_products(const ReadPlan<T>& plan, int from, Block<T>& b) {
   const int64_t d = b.d, c = b.c;
