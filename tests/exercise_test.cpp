@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 using namespace orthoread;
 namespace fs = std::filesystem;
@@ -75,7 +76,7 @@ TEST_CASE("exercise: from a hole to the solution, as a reader does it") {
 TEST_CASE("exercise: crashes and subtly wrong answers are rejected with an explanation") {
   const TemporaryFolder mine;
   const auto judged = [&](const std::string& number, const std::string& name, const std::string& filling) {
-    if (!fs::exists(mine / name)) dev(mine, number);
+    if (!fs::exists(mine / name)) fs::copy_file(kPrograms / name, mine / name);  // as the first call would do
     std::string text = read_file(mine / name);
     const size_t begin = text.find('\n', text.find("// >>> your turn")) + 1;
     write_file_atomically(mine / name, text.replace(begin, text.find("// <<<") - begin, filling));
@@ -88,6 +89,30 @@ TEST_CASE("exercise: crashes and subtly wrong answers are rejected with an expla
   const ProgramResult leak = judged("7", "07_destructor.cpp", "new std::vector<Edge<T>>(std::move(inputs));\n");
   CHECK(leak.exit_code == 1);
   CHECK_MESSAGE(contains(leak.out, "wrong  with the last tensor of a chain its leaf goes, too: no\n"), leak.out);
+  // The judge recognizes what is wrong.
+  const std::map<std::string, std::vector<std::string>> said_of = {
+      {judged("1", "01_product.cpp", "return {mul(dy, a), scale(mul(dy, a), T(-1))};\n").out,
+       {"the gradient of a is wrong: yours is the gradient of b, and backward returns them in the order of the "
+        "inputs; ",
+        "the gradient of b is wrong: each number has the wrong sign; "}},
+      {judged("3", "03_cross_entropy.cpp",
+              "const T of = p.data()[b * V + v] * dy.item();\nto[b * V + v] = (target ? dy.item() - of : of) / n;\n")
+           .out,
+       {"the gradient of logits is wrong: 9 of its 12 numbers are right, and each of the others has the wrong sign; "}},
+      {judged("5", "05_decaying_sum.cpp", "for (int64_t t = S; t-- > 0;) dx.edit()[t] += decay * dx.data()[t + 1];\n")
+           .out,
+       {"the gradient of x is wrong: a number outside its array was used, or 0 / 0; at [0] yours is NaN, ",
+        "the gradient of a is wrong: it is 0; "}},
+      {judged("9", "09_rank_one_write.cpp", "dv.edit()[r] += dy(r, c);\n").out,
+       {"wrong  your program: it wrote a number outside its array\n"}}};
+  CHECK(said_of.size() == 4);
+  for (const auto& [said, parts] : said_of)
+    for (const std::string& part : parts) CHECK_MESSAGE(contains(said, part), (part + "\nis not in\n" + said));
+  CHECK(contains(judged("1", "01_product.cpp", "return {b, a};\n").out,
+                 "the gradient of a is wrong: it stays the same when dy is twice as large"));
+  const ProgramResult two_errors = judged("1", "01_product.cpp", "return {dy * b,\ndy * a};\n");
+  CHECK_MESSAGE(std::count(two_errors.err.begin(), two_errors.err.end(), '^') == 2, two_errors.err);
+  CHECK(!contains(two_errors.err, "required from"));
 }
 
 TEST_CASE("exercise: shape puzzles") {

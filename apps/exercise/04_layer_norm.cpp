@@ -47,10 +47,29 @@ Tensor<T> layer_norm_of(const Tensor<T>& x, const Tensor<T>& weight) {
 
 int main() {
   Judge judge;
+  const Array<double> x = uniform_array({2, 5}, 1);
   judge.gradient(
-      "layer_norm_of", {Input(uniform_array({2, 5}, 1), "x"), Input(uniform_array({5}, 2), "weight")},
-      [](const auto& x) { return layer_norm_of(x[0], x[1]); },
-      "Adding the same number to all of x changes nothing, so the numbers of dx must add up to 0. And scaling x "
-      "changes nothing either.");
+      "layer_norm_of", {Input(x, "x"), Input(uniform_array({5}, 2), "weight")},
+      [](const auto& inputs) { return layer_norm_of(inputs[0], inputs[1]); },
+      [&](const std::vector<Array<double>>& yours) -> std::string {
+        if (yours.empty()) return "";
+        double shifted = 0, scaled = 0;  // how y changes if the same is added to all of row 0, or if it is multiplied
+        for (int64_t i = 0; i < 5; ++i) {
+          shifted += yours[0].data()[i];
+          scaled += yours[0].data()[i] * x.data()[i];
+        }
+        if (std::abs(shifted) > 1e-3)
+          return fmt::format(
+              "Adding the same number to a whole row of x does not change y. So the numbers of its dx must "
+              "add up to 0, and yours add up to {:.3g} in row 0: look at the mean's part.",
+              shifted);
+        if (std::abs(scaled) > 1e-3)
+          return fmt::format(
+              "dx adds up to 0, as it must: the mean's part is right. Multiplying a whole row of x does not "
+              "change y either. So the sum of dx[i] x[i] must be 0, and yours is {:.3g} in row 0: look at "
+              "the deviation's part.",
+              scaled);
+        return "dx adds up to 0, and so does dx[i] x[i], as they must. Is all of it divided by the deviation?";
+      });
   return judge.verdict();
 }

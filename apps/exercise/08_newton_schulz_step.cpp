@@ -17,8 +17,8 @@ Tensor<T> step(const Tensor<T>& x) {
 }
 
 int main() {
-  Judge judge;
   const std::string advice = "3 X - X (X^T X), and half of that. The identity need not be made.";
+  Judge judge(advice);
   const auto applied = [](const Array<double>& x) { return step(Tensor<double>(x)).value(); };
   judge.equal("an orthogonal matrix stays as it is", applied(Array<double>({2, 2}, {0.6, -0.8, 0.8, 0.6})),
               Array<double>({2, 2}, {0.6, -0.8, 0.8, 0.6}), advice);

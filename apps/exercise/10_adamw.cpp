@@ -32,8 +32,15 @@ int main() {
     parameter.set_grad(Array<double>({}, {gradient}));
     optimizer.step(0.1);
     step(state, gradient, t, 0.1);
-    judge.equal(fmt::format("the parameter after step {}", t), Array<double>({}, {state.p}), parameter.value(),
-                "After t steps with the same gradient g, m is (1 - beta1^t) g. Divide by what is too much.");
+    const std::string advice =
+        t == 1
+            ? "After one step m is (1 - beta1) g and v is (1 - beta2) g^2, though the mean of one number is the number "
+              "itself. Divide both by what is too much."
+            : "Step 1 is right. After t steps with the same gradient g, m is (1 - beta1^t) g: does what you divide by "
+              "come nearer to 1 with each step?";
+    if (!judge.equal(fmt::format("the parameter after step {}", t), Array<double>({}, {state.p}), parameter.value(),
+                     advice))
+      break;
   }
   return judge.verdict();
 }

@@ -8,15 +8,20 @@ namespace orthoread {
 
 class Judge {
  public:
-  /// Runs the rest of the program in a child process. If that crashes or does not end, says so.
-  Judge();
+  /// Runs the rest of the program in a child process. If that crashes, writes outside an array, does not end, or throws
+  /// (`if_thrown` is the advice then), says so.
+  explicit Judge(const std::string& if_thrown = "");
 
-  /// Checks f's gradient against dual numbers and differences. `advice` is printed if it is wrong.
+  /// Checks f's gradient at the given inputs against dual numbers and differences. Says of each input what is wrong,
+  /// and then `advice`. f gives one tensor.
   void gradient(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
                 const std::string& advice);
+  /// The same with advice that depends on the reader's gradients, which are none if f threw.
+  void gradient(const std::string& name, const std::vector<Input>& inputs, const Functions& f,
+                const std::function<std::string(const std::vector<Array<double>>& yours)>& advice);
 
-  /// Compares numbers, up to rounding errors.
-  void equal(const std::string& what, const Array<double>& yours, const Array<double>& right,
+  /// Compares numbers, up to rounding errors; whether they are equal.
+  bool equal(const std::string& what, const Array<double>& yours, const Array<double>& right,
              const std::string& advice);
 
   /// Runs `body` in a child process with a small stack, and checks that it ends normally and returns true.
@@ -28,7 +33,6 @@ class Judge {
  private:
   void wrong(const std::string& what, const std::string& advice);
 
-  std::string last_advice_;  // not repeated if it is the same again
   bool right_ = true;
 };
 
