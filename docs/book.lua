@@ -24,7 +24,7 @@ local function link(l)
   local name = base(target)
   if name:match("%.md$") or target:match("/$") then
     if target:match("tour/README%.md$") or target == "README.md" then name = "tour" end
-    l.target = "#" .. name
+    l.target = target:match("#.+$") or "#" .. name
     return l
   end
   local path = from_root(target)

@@ -13,7 +13,7 @@ Tensor<double> plus(const char* name, const Tensor<double>& a, const Tensor<doub
 }
 
 int main() {
-  const auto a = Tensor<double>::leaf(Array<double>({}, {3}));
+  auto a = Tensor<double>::leaf(Array<double>({}, {3}));
   {
     fmt::print("b = a + a, c = b + b\n");
     const Tensor<double> b = plus("b", a, a);
@@ -23,23 +23,23 @@ int main() {
     backward(c);
     fmt::print("  dc/da = {}\n", a.grad().item());
   }
-  Tensor<double> e = Tensor<double>::leaf(Array<double>({}, {1}));
+  a.set_grad({});
   {
-    fmt::print("\nb = e + e, c = b + b, d = c + b: b has users of different ages\n");
-    const Tensor<double> b = plus("b", e, e);
+    fmt::print("\nb = a + a, c = b + b, d = c + b: b has users of different ages\n");
+    const Tensor<double> b = plus("b", a, a);
     const Tensor<double> c = plus("c", b, b);
     backward(plus("d", c, b));
-    fmt::print("  dd/de = {}\n", e.grad().item());
+    fmt::print("  dd/da = {}\n", a.grad().item());
   }
-  Tensor<double> x = e;
-  e.set_grad({});
+  Tensor<double> x = a;
+  a.set_grad({});
   for (int i = 0; i < 50; ++i) x = x + x;
   backward(x);
-  fmt::print("\nfifty doublings: the gradient is {:.0f}, in 50 visits\n", e.grad().item());
+  fmt::print("\nfifty doublings: the gradient is {:.0f}, in 50 visits\n", a.grad().item());
 
-  x = e;
-  e.set_grad({});
-  for (int i = 0; i < 100'000; ++i) x = x + e;
+  x = a;
+  a.set_grad({});
+  for (int i = 0; i < 100'000; ++i) x = x + a;
   backward(x);
-  fmt::print("a chain of 100000 sums: the gradient is {}, and no stack overflows\n", e.grad().item());
+  fmt::print("a chain of 100000 sums: the gradient is {}, and no stack overflows\n", a.grad().item());
 }
