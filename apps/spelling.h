@@ -14,7 +14,7 @@ size_t edit_distance(const std::string& a, const std::string& b);
 template <class Known>
 std::string meant(const std::string& word, const Known& known) {
   std::string nearest;
-  size_t least = word.size() / 3 + 2;  // at most size / 3 + 1 letters may differ
+  size_t least = (word.size() + 2) / 3 + 1;  // one in three letters may differ
   for (const std::string& candidate : known) {
     const bool begins = word.size() >= 2 && (candidate.starts_with(word) || word.starts_with(candidate));
     const bool within = word.size() >= 4 && candidate.find(word) != candidate.npos;

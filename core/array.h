@@ -12,7 +12,7 @@
 namespace orthoread {
 
 /// Copying an Array is cheap (the buffer is shared) and safe: edit() first gives the array a buffer of its own, so a
-/// write is never seen through another Array. No op can spoil a value that a backward pass has saved.
+/// write is never seen through another Array. No op can spoil a value that is kept for backward.
 template <class T>
 class Array {  // T is a Real, or int64_t for tokens
  public:

@@ -66,7 +66,7 @@ class Pool {
   void serve(const std::stop_token& end) {
     for (uint32_t seen = changed(jobs_, 0); !end.stop_requested(); seen = changed(jobs_, seen)) {
       ++busy_;
-      if (Job* job = job_) job->work();  // looked at after ++busy_, as run() looks at busy_ after it took job_ away
+      if (Job* job = job_) job->work();  // read after ++busy_, for run() reads busy_ after it has cleared job_
       if (--busy_ == 0) busy_.notify_all();
     }
   }

@@ -1,7 +1,7 @@
-// Threads. Parallelism is ours, over batch, heads and rows; BLAS stays on one thread.
+// Threads. Ops work on batches, heads and rows in parallel by parallel_for; BLAS stays on one thread.
 //
 // The promise: results are bit-identical for any number of threads. A range is cut into chunks that depend on n and
-// grain alone, each chunk is computed by one thread, and who adds partial results adds them in the order of the chunks.
+// grain alone, each chunk is computed by one thread, and partial results are added in the order of the chunks.
 #pragma once
 
 #include <cstdint>

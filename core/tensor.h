@@ -5,8 +5,8 @@
 //
 // The order of the walk. A node is made after its inputs, so its number is larger than theirs, and visiting nodes
 // newest first meets every user of a value before the value itself: when a node's turn comes, its dy is complete. Plain
-// recursion would walk every path, 2^n of them for n lines such as b = a + a, and overflow the stack on 100,000 tokens,
-// as would the destruction of so long a chain, hence ~Node. docs/tour/04-backward.md runs this and other wrong engines.
+// recursion would walk every path, 2^n of them for n lines such as b = a + a. On 100,000 tokens it would overflow the
+// stack; so would destroying such a chain, hence ~Node. docs/tour/04-backward.md runs this and other wrong engines.
 #pragma once
 
 #include "core/array.h"
@@ -26,7 +26,7 @@ using Want = std::vector<bool>;
 template <Real T>
 using Backward = std::function<Grads<T>(const Array<T>& dy, const Want& want)>;
 
-/// The same for an op with several outputs; a gradient in `dys` is undefined where no output was used.
+/// The same for an op with several outputs; dys[i] is undefined if nothing used output i.
 template <Real T>
 using BackwardMany = std::function<Grads<T>(const std::vector<Array<T>>& dys, const Want& want)>;
 
@@ -55,12 +55,12 @@ struct Node {
   ~Node();
 };
 
-/// Where it is set, backward shows it each node that it visits on this thread, twice: with the gradients of the inputs
-/// as they are computed, to look at or to spoil, and with none once what the node kept is released (`spent`).
+/// If it is set, backward calls it twice for each node that it visits on this thread: with the gradients of the inputs,
+/// to look at or to change, and with none as soon as the node has released what it kept (`spent`).
 template <Real T>
 inline thread_local std::function<void(const Node<T>& node, Grads<T>& grads)> backward_observer;
 
-/// While one of these lives, this thread's ops record no history. Looked at in record() alone.
+/// While one of these lives, this thread's ops record no history. Only record() asks for it.
 class NoGrad {
  public:
   NoGrad() : before_(active_) { active_ = true; }

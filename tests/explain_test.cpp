@@ -60,6 +60,8 @@ TEST_CASE("explain: every op has all parts of its documentation") {
     for (const std::string part : {"what", "shapes", "derivative", "use"})
       CHECK_MESSAGE(!op[part].get<std::string>().empty(), (part + " is missing in the doc comment of " + name));
     CHECK(!op["declarations"].empty());
+    for (const std::string declaration : op["declarations"])
+      CHECK_MESSAGE((declaration.ends_with(")") && contains(declaration, " " + name + "(")), declaration);
     const std::string use = op["use"];
     CHECK(std::count(use.begin(), use.end(), '\n') == 0);  // "use" is one line
     for (const char* place : {"header", "source"}) CHECK(contains(line_at(op[place]), " " + name + "("));

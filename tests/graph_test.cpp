@@ -80,6 +80,9 @@ TEST_CASE("graph: a syntax error shows its place") {
   CHECK(message("exp(x, x)") == "exp: takes 1 tensor, not 2 tensors");
   CHECK(message("exp(x, 1)") == "exp: takes 1 tensor, not 1 tensor, then 1 number");
   CHECK(message("mlstm(x, 5)") == "mlstm: takes 5 tensors, then 0 to 1 numbers, not 1 tensor, then 1 number");
+  CHECK(message("x**2") == "graph: 'x**2' is no formula: powers are written as products, such as x * x");
+  CHECK(contains(message("x^2"), "powers are written as products"));
+  CHECK(message("foo(x)") == "graph: there is no op 'foo' in 'foo(x)'");
   CHECK(message("x; x") == "graph: statement 1 is neither assigned to a name nor the last");
   CHECK(contains(message(std::string(10'000, '(')), "fewer parentheses"));
 }
@@ -208,8 +211,9 @@ TEST_CASE("graph: the command writes .dot and .html") {
   CHECK(run_shell("orthoread graph diamond --backward --out '" + (folder / "g.html") + "'").exit_code == 0);
   const std::string page = read_file(folder / "g.html");
   for (const char* part : {"src=", "href=", "http:", "https:", "@import"}) CHECK(!contains(page, part));  // no network
-  for (const char* part : {"<html lang=\"en\">", "aria-live=\"polite\"", "name=\"viewport\"",
-                           "<th scope=\"row\">0</th>", "\"numbers\":\"6\"", "<ol id=\"visits\">"})
+  for (const char* part :
+       {"<html lang=\"en\">", "aria-live=\"polite\"", "name=\"viewport\"", "<th scope=\"row\">0</th>",
+        "<h1>diamond: b = a + a; c = b + b; d = c + b</h1>", "\"numbers\":\"6\"", "<ol id=\"visits\">"})
     CHECK_MESSAGE(contains(page, part), part);
   for (const char* target : {"model", "layer", "layer --memory composed", "mlp", "recurrence"}) {
     CAPTURE(target);

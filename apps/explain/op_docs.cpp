@@ -47,13 +47,13 @@ void read_comment(const std::vector<std::string>& comment, OpDoc& doc) {
   }
 }
 
-/// The declaration that starts at line `begin`, up to the semicolon or brace, as one line.
+/// The declaration that starts at line `begin`, up to the semicolon or the body's brace, as one line.
 std::string declaration(const std::vector<std::string>& lines, size_t begin) {
   std::string text;
   for (size_t i = begin; i < lines.size(); ++i) {
     text += (text.empty() ? "" : " ") + lines[i].substr(lines[i].find_first_not_of(' '));
-    const size_t end = text.find_first_of(";{");
-    if (end != text.npos) return text.substr(0, end);
+    const size_t end = std::min(text.find(';'), text.find(") {"));  // {} is a default
+    if (end != text.npos) return text.substr(0, end + (text[end] == ')' ? 1 : 0));
   }
   return text;
 }

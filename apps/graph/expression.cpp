@@ -87,6 +87,8 @@ class Parser {
     constexpr int kDeepest = 200;
     if (++depth_ > kDeepest) wrong("fewer parentheses inside each other");
     TermPointer term = take('-') ? negated(factor()) : atom();
+    check(next() != '^' && text_.compare(at_, 2, "**") != 0,
+          "graph: '{}' is no formula: powers are written as products, such as x * x", text_);
     --depth_;
     return term;
   }

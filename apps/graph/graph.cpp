@@ -72,7 +72,9 @@ struct Graph {
       shown.visits.clear();
       for (TraceNode& node : shown.nodes) node.gradient.reset();
     }
-    write_picture(out, shown, backward, target);
+    const auto example = kExamples.find(target);
+    write_picture(out, shown, backward,
+                  example == kExamples.end() ? target : fmt::format("{}: {}", target, example->second.expression));
     int64_t kept = 0;
     for (const TraceNode& node : whole.nodes) kept += node.kept.value_or(0);
     if (common.json) {

@@ -281,9 +281,11 @@ std::string to_html(const Trace& trace, const std::string& title_text) {
       "{8};\n{9}</script>\n</body>\n"
       "</html>\n",
       escaped(title_text, true), kPageParts.at("apps/graph/page.css"),
-      trace.visits.empty() ? "Inputs above, the result below. Dashed: needs no gradient."
-                           : "Inputs above, the result below; backward goes upwards, newest node first. Step with the "
-                             "buttons or the arrow keys.",
+      trace.visits.empty()
+          ? "Inputs above, the result below. Dashed: needs no gradient."
+          : "Inputs above, the result below; backward goes upwards, newest node first. Step with the "
+            "buttons or the arrow keys. Red: the node that is visited; green: where it sends gradients; "
+            "faded: visited before.",
       svg(trace, layout), panel, trace.visits.empty() ? " open" : "", table(trace),
       visits.empty() ? "" : "<details><summary>All visits</summary><ol id=\"visits\">\n" + visits + "</ol></details>\n",
       data, kPageParts.at("apps/graph/page.js"));
