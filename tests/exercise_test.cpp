@@ -55,6 +55,7 @@ TEST_CASE("exercise: from a hole to the solution, as a reader does it") {
   const ProgramResult begun = dev(mine, "1");
   CHECK(begun.exit_code == 1);
   CHECK(contains(begun.out, "wrong  the gradient of a is wrong"));
+  CHECK(begun.err.ends_with("dev: ./dev exercise 1 hint 1 gives a hint; 2 and 3 say more\n"));
   CHECK(contains(dev(mine, "1 hint").out, "Hold b still"));
   CHECK(contains(dev(mine, "1 hint 3").out, "mul(dy, b) and mul(dy, a)"));
   const std::string solution = dev(mine, "1 solution").out, path = mine / "01_product.cpp";
@@ -137,6 +138,7 @@ TEST_CASE("exercise: shape puzzles") {
   CHECK(with("2 * permute(x, 1, 0) @ dy").out.starts_with("1: the shape fits, but the numbers are wrong\n"));
   CHECK(with("dy @ x").out.starts_with("1: matmul: inner sizes differ"));
   CHECK(with("z").out.starts_with("1: there is no 'z' in this puzzle\n"));
+  CHECK(with("x.T @ dy").out.starts_with("1: 'x.T @ dy' is no formula: a transpose is written as permute(x, 1, 0)\n"));
   CHECK(judged("").exit_code == 2);
   CHECK(contains(judged("").err, "has 0 puzzles of 8"));
   CHECK(contains(judged("1: y = x @ w with x=a,3\ndx = x\n").err, "shapes: 'a' is no size in "));

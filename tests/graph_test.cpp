@@ -82,6 +82,9 @@ TEST_CASE("graph: a syntax error shows its place") {
   CHECK(message("mlstm(x, 5)") == "mlstm: takes 5 tensors, then 0 to 1 numbers, not 1 tensor, then 1 number");
   CHECK(message("x**2") == "graph: 'x**2' is no formula: powers are written as products, such as x * x");
   CHECK(contains(message("x^2"), "powers are written as products"));
+  CHECK(message("x^T @ y") == "graph: 'x^T @ y' is no formula: a transpose is written as permute(x, 1, 0)");
+  CHECK(contains(message("x.T @ y"), "a transpose is written as permute(x, 1, 0)"));
+  CHECK(contains(message("transpose(x) @ y"), "no op 'transpose' (did you mean permute(x, 1, 0)?) in"));
   CHECK(message("foo(x)") == "graph: there is no op 'foo' in 'foo(x)'");
   CHECK(message("x; x") == "graph: statement 1 is neither assigned to a name nor the last");
   CHECK(contains(message(std::string(10'000, '(')), "fewer parentheses"));

@@ -71,13 +71,14 @@ int run(const std::string& path) {
     const Puzzle asked(puzzle);
     const size_t equals = line.find('=');
     check(equals != line.npos, "shapes: an answer is written as dx = formula, not '{}'", line);
-    const std::string answer = line.substr(equals + 1);
+    const std::string answer = line.substr(std::min(line.size(), line.find_first_not_of(' ', equals + 1)));
     std::string wrong = "not answered yet";
     if (answer.find('?') == answer.npos) {
       try {
         wrong = asked.judge(line.substr(1, 1), answer);
       } catch (const Error& error) {
         wrong = error.what();
+        if (wrong.starts_with("graph: ")) wrong = wrong.substr(wrong.find(' ') + 1);  // which reads the formulas
       }
     }
     fmt::print("{}: {}\n", asked.number, wrong.empty() ? "right" : wrong);

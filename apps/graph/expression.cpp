@@ -87,7 +87,10 @@ class Parser {
     constexpr int kDeepest = 200;
     if (++depth_ > kDeepest) wrong("fewer parentheses inside each other");
     TermPointer term = take('-') ? negated(factor()) : atom();
-    check(next() != '^' && text_.compare(at_, 2, "**") != 0,
+    const char after = next();
+    check(text_.compare(at_, 2, "^T") != 0 && text_.compare(at_, 2, ".T") != 0,
+          "graph: '{}' is no formula: a transpose is written as permute(x, 1, 0)", text_);
+    check(after != '^' && text_.compare(at_, 2, "**") != 0,
           "graph: '{}' is no formula: powers are written as products, such as x * x", text_);
     --depth_;
     return term;
@@ -107,7 +110,8 @@ class Parser {
     if (name.empty()) wrong("a name, a number or a parenthesis");
     if (!take('(')) return std::make_shared<Term>(Term{name});
     std::vector<std::string> known = expression_ops();
-    check(ops().contains(name), "graph: there is no op '{}'{} in '{}'", name, meant(name, known), text_);
+    const std::string instead = name == "transpose" ? " (did you mean permute(x, 1, 0)?)" : meant(name, known);
+    check(ops().contains(name), "graph: there is no op '{}'{} in '{}'", name, instead, text_);
     std::vector<TermPointer> arguments;
     while (!take(')')) {
       if (!arguments.empty() && !take(',')) wrong("a comma or a closing parenthesis");
