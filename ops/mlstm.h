@@ -1,4 +1,4 @@
-// The mLSTM's memory as one op: what mlstm_composed defines, at O(d^2) a token for every read.
+// The mLSTM's memory as one op: what mlstm_composed defines, at O(d^2) a token for every read (narrow heads: O(d^3)).
 #pragma once
 
 #include "core/tensor.h"
@@ -36,7 +36,7 @@ template <Real T>
 Array<T> mlstm_stream(const Array<T>& query, const Array<T>& key, const Array<T>& value, const Array<T>& input_gate,
                       const Array<T>& log_forget, const MemoryRead& read, MlstmState<T>& state);
 
-/// The number of terms of the read's series for these inputs, on average over tokens and heads.
+/// The number of terms of the read's series for these inputs, on average over tokens and heads; 0 if none is summed.
 template <Real T>
 SeriesTerms mlstm_series_terms(const MemoryInputs<T>& inputs, const MemoryRead& read);
 

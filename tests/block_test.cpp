@@ -64,10 +64,10 @@ Sequence sequence(Kind kind, int64_t S, int64_t d, bool masked, uint64_t seed) {
 
 template <Real T>
 struct Head {
-  Head(const Sequence& s, const MemoryRead& read, int64_t width, bool in_blocks)
+  Head(const Sequence& s, const MemoryRead& read, int64_t width, HeadPath path)
       : inputs{cast<T>(s.q), cast<T>(s.k), cast<T>(s.v), cast<T>(s.input_gate), cast<T>(s.log_forget), cast<T>(s.dh)},
         of(read),
-        shape{s.input_gate.size(), width, width, 1, in_blocks},
+        shape{s.input_gate.size(), width, width, 1, path},
         x{inputs[0].data(), inputs[1].data(), inputs[2].data(),
           inputs[3].data(), inputs[4].data(), s.mask.empty() ? nullptr : s.mask.data()} {}
 
@@ -166,8 +166,8 @@ TEST_CASE("block: the same head as token by token") {
             CAPTURE(d);
             CAPTURE(masked);
             const Sequence s = sequence(kind, S, d, masked, static_cast<uint64_t>(d));
-            const auto block = Head<double>(s, read, d, true).both_ways(),
-                       token = Head<double>(s, read, d, false).both_ways();
+            const auto block = Head<double>(s, read, d, HeadPath::blocks).both_ways(),
+                       token = Head<double>(s, read, d, HeadPath::tokens).both_ways();
             for (size_t r = 0; r < block.size(); ++r) {
               const double size = largest_of(token[r]),
                            off = difference(block[r], token[r], [](double x) { return x; });
@@ -192,7 +192,7 @@ TEST_CASE("block: a stream has the bits of the whole") {
           CAPTURE(d);
           const Sequence s = sequence(kind, 40, d, false, 3);
           const auto same = [&]<Real T>(T) {
-            const Head<T> head(s, read, d, true);
+            const Head<T> head(s, read, d, HeadPath::blocks);
             const Array<T> whole = head.both_ways()[0];
             for (const int64_t step : {1, 7}) CHECK(same_bits(whole, head.streamed(step)));
           };
@@ -210,8 +210,8 @@ TEST_CASE("block: after a memory whose square overflows") {
     Sequence s = sequence(Kind::ordinary, 70, 24, false, 6);
     for (int64_t i = 0; i < 10 * 24; ++i) s.v.edit()[i] *= 1e80;  // tr A^2 is beyond double's range, A is not
     s.log_forget.edit()[10] = forgotten ? -kInfinity : -300;
-    const auto block = Head<double>(s, MemoryRead::ns(5), 24, true).both_ways(),
-               token = Head<double>(s, MemoryRead::ns(5), 24, false).both_ways();
+    const auto block = Head<double>(s, MemoryRead::ns(5), 24, HeadPath::blocks).both_ways(),
+               token = Head<double>(s, MemoryRead::ns(5), 24, HeadPath::tokens).both_ways();
     for (size_t r = 0; r < block.size(); ++r) {
       CAPTURE(std::string(kNames[r]));
       CHECK(difference(block[r], token[r], [](double x) { return x; }) <= 2e-11 * largest_of(token[r]));
@@ -219,25 +219,26 @@ TEST_CASE("block: after a memory whose square overflows") {
   }
 }
 
-TEST_CASE("block: its backward on Dual is the derivative of its backward") {
+TEST_CASE("block: its backward on Dual is the derivative of its backward, as in lanes") {
   for (const Kind kind : {Kind::ordinary, Kind::alike, Kind::taken_back}) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(3, 0.5), MemoryRead::ns(5)}) {
       CAPTURE(std::string(kKinds[static_cast<int>(kind)]));
       CAPTURE(read.name());
       const Sequence s = sequence(kind, 37, 6, true, 5);
-      const auto both = [&](bool in_blocks) {
-        Head<Dual> head(s, read, 6, in_blocks);
+      const auto both = [&](HeadPath path) {
+        Head<Dual> head(s, read, 6, path);
         for (size_t i = 0; i < head.inputs.size(); ++i) {  // along a direction
           const Array<double> slopes = uniform_array(head.inputs[i].shape(), i, -1, 1);
           for (int64_t n = 0; n < slopes.size(); ++n) head.inputs[i].edit()[n].slope = slopes.data()[n];
         }
         return head.both_ways();
       };
-      const auto block = both(true), token = both(false);
+      const auto block = both(HeadPath::blocks), token = both(HeadPath::tokens), lanes = both(HeadPath::lanes);
       for (size_t r = 0; r < block.size(); ++r) {
         const auto compare = [&](auto part) {
           const double size = difference(token[r], Array<Dual>(token[r].shape()), part);
           CHECK(difference(block[r], token[r], part) <= 2e-11 * std::max(size, 1e-2));
+          CHECK(difference(lanes[r], token[r], part) <= 2e-11 * std::max(size, 1e-2));
         };
         compare([](Dual x) { return x.value; });
         compare([](Dual x) { return x.slope; });
@@ -261,14 +262,14 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
           Sequence s = sequence(kind, kTokens, d, false, seed);
           for (Array<double>* x : {&s.q, &s.k, &s.v, &s.input_gate, &s.log_forget, &s.dh})
             *x = cast<double>(cast<float>(*x));
-          exact.push_back(Head<double>(s, read, d, false).both_ways());
+          exact.push_back(Head<double>(s, read, d, HeadPath::tokens).both_ways());
           sequences.push_back(std::move(s));
         }
         with_each_instruction_set([&] {
           std::array<std::vector<double>, 6> block_errors, token_errors;
           for (size_t i = 0; i < sequences.size(); ++i) {
-            const auto block = Head<float>(sequences[i], read, d, true).both_ways(),
-                       token = Head<float>(sequences[i], read, d, false).both_ways();
+            const auto block = Head<float>(sequences[i], read, d, HeadPath::blocks).both_ways(),
+                       token = Head<float>(sequences[i], read, d, HeadPath::tokens).both_ways();
             for (size_t r = 0; r < 6; ++r) {
               add_errors_of_tokens(block[r], exact[i][r], block_errors[r]);
               add_errors_of_tokens(token[r], exact[i][r], token_errors[r]);

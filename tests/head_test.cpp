@@ -49,14 +49,14 @@ class Guarded {
 };
 
 template <Real T>
-void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t shift, bool in_blocks) {
+void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t shift, HeadPath path) {
   CAPTURE(name(instruction_set()));
   CAPTURE(read.name());
   CAPTURE(d);
   CAPTURE(S);
   CAPTURE(shift);
-  CAPTURE(in_blocks);
-  const HeadShape shape{S, d, d, 1, in_blocks};
+  CAPTURE(static_cast<int>(path));
+  const HeadShape shape{S, d, d, 1, path};
   const auto features = [&] { return Guarded<T>::input(S * d, shift, -1, 1); };
   const auto empty = [&](int64_t count) { return Guarded<T>(count, shift); };
   Guarded<T> q = features(), k = features(), v = features(), dh = features();
@@ -269,8 +269,9 @@ TEST_CASE("head: in blocks the traces are carried from token to token, and from 
       std::transform(v - 2 * d, v - d, v, [](double x) { return -x; });
     }
     const double input_gate = 0.1 * std::sin(t), log_forget = t == 39 || t == 70 ? -kInfinity : t == 10 ? -3.0 : -0.05;
-    run_blocks(plan, HeadShape{1, d, d, 1, true}, HeadInputs<double>{k, k, v, &input_gate, &log_forget, &none}, t,
-               forward, h, static_cast<double*>(nullptr));
+    run_blocks(plan, HeadShape{1, d, d, 1, HeadPath::blocks},
+               HeadInputs<double>{k, k, v, &input_gate, &log_forget, &none}, t, forward, h,
+               static_cast<double*>(nullptr));
     const double kept = log_forget + m;
     m = std::max(kept, input_gate);
     for (int i = 0; i < d * d; ++i)
@@ -394,13 +395,15 @@ TEST_CASE("head: the kernels stay inside their buffers") {
         const int64_t S = d > 64 ? 17 : 33;  // a chunk and one token
         for (const int64_t shift : {0, 1, 2}) {
           if (d > 64 && shift != 1) continue;  // slow
-          for (const bool in_blocks : {false, true}) {
-            run_between_canaries<float>(read, d, S, shift, in_blocks);
-            run_between_canaries<double>(read, d, S, shift, in_blocks);
+          for (const HeadPath path : {HeadPath::lanes, HeadPath::tokens, HeadPath::blocks}) {
+            if (path == HeadPath::lanes && d > 17) continue;
+            run_between_canaries<float>(read, d, S, shift, path);
+            run_between_canaries<double>(read, d, S, shift, path);
           }
         }
         if (d >= 20 || set != InstructionSet::baseline) continue;
-        for (const bool in_blocks : {false, true}) run_between_canaries<Dual>(read, d, S, 1, in_blocks);
+        for (const HeadPath path : {HeadPath::lanes, HeadPath::tokens, HeadPath::blocks})
+          run_between_canaries<Dual>(read, d, S, 1, path);
       }
     }
   }

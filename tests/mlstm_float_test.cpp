@@ -87,6 +87,16 @@ TEST_CASE("mlstm: in float, at most twice the errors of the composed form, in wi
   errors.check_means();
 }
 
+TEST_CASE("mlstm: in float, at most twice the errors of the composed form, in narrow heads" *
+          doctest::test_suite("long")) {
+  FloatErrors errors;
+  for (const MemoryKind& kind : kMemoryKinds)
+    for (const int64_t d : {2, 4, 8})
+      for (const MemoryRead& read : kReads)
+        if (read.steps <= 5) errors.compare(kind, read, 16, 40, d);
+  errors.check_means();
+}
+
 TEST_CASE("mlstm: in float, reads of more than five steps are exact but for the rounding of what is returned") {
   Inputs<double> x;
   for (const Array<double>& a : make(kMemoryKinds.back(), 2, 40, 1, 32)) x.push_back(cast<double>(cast<float>(a)));

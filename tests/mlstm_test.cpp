@@ -8,12 +8,15 @@ using namespace orthoread;
 TEST_CASE("mlstm: value and gradients are those of the composed form") {
   for (const MemoryKind& kind : kMemoryKinds) {
     CAPTURE(std::string(kind.name));
-    const Inputs<double> x = make(kind, 2, 37, 1, 16);  // a chunk has 32 tokens
-    const Array<double> dh = cotangent(x);
-    for (const MemoryRead& read : kReads) {
-      CAPTURE(title(read));
-      const Results<double> expected = twin<double>(x, read, dh);
-      with_each_instruction_set([&] { check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11); });
+    for (const int64_t d : {2, 5, 16}) {  // up to 10 in lanes (ops/memory/narrow.h)
+      CAPTURE(d);
+      const Inputs<double> x = make(kind, 2, 37, 1, d);  // a chunk has 32 tokens
+      const Array<double> dh = cotangent(x);
+      for (const MemoryRead& read : kReads) {
+        CAPTURE(title(read));
+        const Results<double> expected = twin<double>(x, read, dh);
+        with_each_instruction_set([&] { check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11); });
+      }
     }
   }
 }
@@ -21,19 +24,22 @@ TEST_CASE("mlstm: value and gradients are those of the composed form") {
 TEST_CASE("mlstm: any number of tokens" * doctest::test_suite("one thread")) {
   for (const int64_t S : {1, 2, 20, 32, 64, 70}) {  // a chunk has 32
     CAPTURE(S);
-    const Inputs<double> x = plain(1, S, 2, 6);
-    const Array<double> dh = cotangent(x);
-    for (const MemoryRead& read : kReads) {
-      CAPTURE(title(read));
-      const Results<double> expected = twin<double>(x, read, dh);
-      with_each_instruction_set([&] { check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11); });
+    for (const int64_t d : {6, 12}) {
+      CAPTURE(d);
+      const Inputs<double> x = plain(1, S, 2, d);
+      const Array<double> dh = cotangent(x);
+      for (const MemoryRead& read : kReads) {
+        CAPTURE(title(read));
+        const Results<double> expected = twin<double>(x, read, dh);
+        with_each_instruction_set([&] { check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11); });
+      }
     }
   }
   CHECK(fused<double>(plain(2, 0, 1, 3), MemoryRead::ns(5), Array<double>({2, 0, 3}))[0].shape() == Shape{2, 0, 3});
 }
 
 TEST_CASE("mlstm: every width, those compiled as constants and others" * doctest::test_suite("one thread")) {
-  for (const int64_t d : {1, 5, 16, 17, 32, 48, 64, 96, 128}) {
+  for (const int64_t d : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 32, 48, 64, 96, 128}) {
     CAPTURE(d);
     // The widest have chunks of 16 tokens. There are two heads, as the rows of one are then not the rows of the arrays.
     for (const bool deflated : {false, true}) {
@@ -84,45 +90,49 @@ TEST_CASE("mlstm: gradients") {
 }
 
 TEST_CASE_TEMPLATE("mlstm: the same bits on any number of threads, and without a history", T, float, double) {
-  const Inputs<double> x = plain(3, 40, 2, 17);
-  const Array<double> dh = cotangent(x);
-  for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
-    with_each_instruction_set([&] {
-      set_threads(1);
-      const Results<T> one = fused<T>(x, read, dh);
-      for (const int n : {2, 3}) {
-        set_threads(n);
-        const Results<T> several = fused<T>(x, read, dh);
-        for (size_t r = 0; r < one.size(); ++r) CHECK_MESSAGE(same_bits(one[r], several[r]), kNames[r]);
-      }
-      const NoGrad no_grad;
-      const auto constant = [&](size_t i) { return Tensor<T>::leaf(cast<T>(x[i])); };
-      const Tensor<T> h = mlstm(constant(0), constant(1), constant(2), constant(3), constant(4), read);
-      CHECK(!h.needs_grad());
-      CHECK(same_bits(h.value(), one[0]));
-    });
+  for (const int64_t d : {6, 17}) {
+    const Inputs<double> x = plain(3, 40, 2, d);
+    const Array<double> dh = cotangent(x);
+    for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
+      with_each_instruction_set([&] {
+        set_threads(1);
+        const Results<T> one = fused<T>(x, read, dh);
+        for (const int n : {2, 3}) {
+          set_threads(n);
+          const Results<T> several = fused<T>(x, read, dh);
+          for (size_t r = 0; r < one.size(); ++r) CHECK_MESSAGE(same_bits(one[r], several[r]), kNames[r]);
+        }
+        const NoGrad no_grad;
+        const auto constant = [&](size_t i) { return Tensor<T>::leaf(cast<T>(x[i])); };
+        const Tensor<T> h = mlstm(constant(0), constant(1), constant(2), constant(3), constant(4), read);
+        CHECK(!h.needs_grad());
+        CHECK(same_bits(h.value(), one[0]));
+      });
+    }
   }
 }
 
 TEST_CASE("mlstm: gates of any size stay finite" * doctest::test_suite("one thread")) {
-  Inputs<double> x = plain(1, 4, 1, 5);
-  x[input_gate] = Array<double>({1, 4, 1}, {-700, 900, -1000, 950});
-  x[log_forget] = Array<double>({1, 4, 1}, {-0.1, -700, -1e-9, -900});
-  Inputs<double> beyond = x;  // exp(-m) is infinite at the first token
-  beyond[input_gate].edit()[0] = -800;
-  const Array<double> dh = cotangent(x);
-  const auto check_finite = []<Real T>(const Results<T>& results) {
-    for (const Array<T>& result : results)
-      for (const T number : values(result)) CHECK(std::isfinite(number));
-  };
-  for (const MemoryRead& read : kReads) {
-    CAPTURE(title(read));
-    const Results<double> expected = twin<double>(x, read, dh);
-    with_each_instruction_set([&] {
-      check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11);
-      check_finite(fused<float>(x, read, dh));
-      check_finite(fused<double>(beyond, read, dh));
-    });
+  for (const int64_t d : {5, 12}) {
+    Inputs<double> x = plain(1, 4, 1, d);
+    x[input_gate] = Array<double>({1, 4, 1}, {-700, 900, -1000, 950});
+    x[log_forget] = Array<double>({1, 4, 1}, {-0.1, -700, -1e-9, -900});
+    Inputs<double> beyond = x;  // exp(-m) is infinite at the first token
+    beyond[input_gate].edit()[0] = -800;
+    const Array<double> dh = cotangent(x);
+    const auto check_finite = []<Real T>(const Results<T>& results) {
+      for (const Array<T>& result : results)
+        for (const T number : values(result)) CHECK(std::isfinite(number));
+    };
+    for (const MemoryRead& read : kReads) {
+      CAPTURE(title(read));
+      const Results<double> expected = twin<double>(x, read, dh);
+      with_each_instruction_set([&] {
+        check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11);
+        check_finite(fused<float>(x, read, dh));
+        check_finite(fused<double>(beyond, read, dh));
+      });
+    }
   }
 }
 

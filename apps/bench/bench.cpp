@@ -190,7 +190,7 @@ struct ScanBench {
     Json what = {
         {"bench", "scan"},    {"width", width},           {"tokens", tokens},       {"heads", heads},
         {"read", how.name()}, {"worst_case", worst_case}, {"dtype", options.dtype}, {"repeats", options.repeats}};
-    if (how.orthogonalized) what.update({{"mean_terms", terms.mean}, {"most_terms", terms.most}});
+    if (terms.most > 0) what.update({{"mean_terms", terms.mean}, {"most_terms", terms.most}});
     print_findings(what,
                    {{"forward", forward, flops.forward * parts, parts},
                     {"backward", backward_timing, flops.backward * parts, parts},

@@ -51,16 +51,23 @@ SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const M
       read);
 }
 
-/// A multiply-add is two operations. Counts only O(d^2) work, and in backward nothing that forward has computed.
+/// A multiply-add is two operations. In backward nothing counts that forward has computed, and of a series only O(d^2).
 /// Bounding the eigenvalues and deflation are not counted. In units of d^2:
 ///   all     C = f C + i k v^T 3, C^T q 2;                   dC = f dC + q dy^T 3, <dC, C> 2, dC v, dC^T k, C dy 2 each
 ///   NS      u = C^T k 2;                                    dC += k du^T 2, C du 2
 ///   k >= 1  A = f^2 A + p v^T + v p^T 5,                    dA = f^2 dA + dG 2, dA v, dA u, <dA, A>, <dG, G> 2 each,
 ///           N - 1 products with S 2 each;                   N - 1 products with S and outer products 2 each
+/// Without a series (ops/memory/narrow.h): X_0 3, the last step 6;  the last step 12, the norm 4,
+///   and each of k - 1 steps  X^T X d, X G 2 d;              X^T dX, dX G and X P 2 d each
 MemoryFlops memory_flops(const MemoryRead& read, int64_t width, double terms) {
   MemoryFlops flops = {5, 11};
   if (read.orthogonalized) flops = {7, 15};
-  if (read.orthogonalized && read.steps > 0) flops = {12 + 2 * (terms - 1), 25 + 4 * (terms - 1)};
+  if (read.orthogonalized && read.steps > 0 && terms == 0) {
+    const auto steps = static_cast<double>(width * (read.steps - 1));
+    flops = {14 + 3 * steps, 27 + 6 * steps};
+  } else if (read.orthogonalized && read.steps > 0) {
+    flops = {12 + 2 * (terms - 1), 25 + 4 * (terms - 1)};
+  }
   const auto entries = static_cast<double>(width * width);
   return {flops.forward * entries, flops.backward * entries};
 }

@@ -17,7 +17,7 @@ struct MemorySize {
 template <Real T>
 MemoryInputs<T> memory_inputs(const MemorySize& size, bool worst_case);
 
-/// The terms of the series in the read of these inputs.
+/// The terms of the series in the read of these inputs; 0 for a raw read, and for narrow heads, which take none.
 template <Real T>
 SeriesTerms series_terms(const MemoryRead& read, const MemorySize& size, const MemoryInputs<T>& inputs);
 

@@ -61,8 +61,10 @@ std::vector<CheckGroup> read_groups(uint64_t seed) {
   for (const bool masked : {false, true}) {
     CheckGroup group{"read", masked ? "two chunks, some wanted" : "two chunks", {}};
     for (const char* read : {"raw", "ns0", "ns5"}) {
-      const MatrixCase memory{.read = read, .normed = true, .masked = masked, .seed = seed};
-      group.checks.emplace_back([memory] { return check_read(memory); });
+      for (const int64_t width : {5, 12}) {  // several tokens at once, and token by token (ops/memory/head.h)
+        const MatrixCase memory{.read = read, .normed = true, .width = width, .masked = masked, .seed = seed};
+        group.checks.emplace_back([memory] { return check_read(memory); });
+      }
     }
     groups.push_back(std::move(group));
   }

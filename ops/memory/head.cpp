@@ -93,6 +93,7 @@ SeriesTerms head_series_terms(const MemoryRead& read, const HeadShape& shape, co
   if (!read.orthogonalized) return {};
   const ReadPlan<T> of = plan<T>(read);
   const auto total = static_cast<double>(head_kernels<T>().series_terms(of, shape, checkpoints));
+  if (total == 0) return {};
   return {total / static_cast<double>(shape.tokens), static_cast<double>(of.most_terms)};
 }
 

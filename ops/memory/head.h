@@ -2,8 +2,8 @@
 //
 // m_t = max(lf_t + m_{t-1}, i_t), f' = exp(lf_t + m_{t-1} - m_t), i' = exp(i_t - m_t),
 // C_t = f' C_{t-1} + i' k_t v_t^T, n_t = f' n_{t-1} + i' k_t, and a read of C_t by q_t, see MemoryRead. A token costs
-// O(d^2) for each Chebyshev term, and the backward needs O(d^2) room for each token of one chunk. ops/memory/read.h
-// derives the read.
+// O(d^2) for each Chebyshev term (in narrow heads O(d^3) for each step), and the backward needs O(d^2) room for each
+// token of one chunk. ops/memory/read.h derives the read.
 //
 // One thread computes a head and keeps nothing outside the buffers it is given, so results do not depend on the
 // threads. Their rounding does depend on the instruction set.
@@ -24,7 +24,11 @@ namespace orthoread {
 template <typename T>
 using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
 
-/// Wider heads are computed in blocks of tokens (ops/memory/block.h): their matrices are in no first-level cache.
+/// How a head is computed: several tokens at once, each in a lane of the registers (ops/memory/narrow.h), token by
+/// token, in blocks of tokens (ops/memory/block.h), or as is fastest for its width and read.
+enum class HeadPath { by_width, lanes, tokens, blocks };
+
+/// Wider heads are computed in blocks of tokens: their matrices are in no first-level cache.
 inline constexpr int64_t kWidestByToken = 160;
 
 /// The query of token t is at q + t row_stride, its input gate at input_gate + t gate_stride. Strides count numbers.
@@ -32,7 +36,7 @@ struct HeadShape {
   int64_t tokens;
   int64_t width;  // d
   int64_t row_stride, gate_stride;
-  bool in_blocks = width > kWidestByToken;  // how it is computed: a block of tokens at a time, or token by token
+  HeadPath path = HeadPath::by_width;
 };
 
 template <Real T>
@@ -74,7 +78,8 @@ void head_backward(const MemoryRead& read, const HeadShape& shape, const HeadInp
 struct SeriesTerms {
   double mean = 0, most = 0;
 };
-/// Those that a forward used, from its checkpoints; all tokens must have been read. 0 for the raw read.
+/// Those that a forward used, from its checkpoints; all tokens must have been read. 0 where no series is summed: for
+/// the raw read, and in narrow heads.
 template <Real T>
 SeriesTerms head_series_terms(const MemoryRead& read, const HeadShape& shape, const T* checkpoints);
 

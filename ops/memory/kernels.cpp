@@ -1,5 +1,6 @@
 // The kernels of one head, for one instruction set and kind of number.
 #include "ops/memory/block_backward.h"
+#include "ops/memory/narrow_backward.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -30,6 +31,13 @@ auto with_width(int64_t width, const Body& body) {
   return body(Width<0>{padded_width<T>(width)});
 }
 
+template <typename T>
+HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape) {
+  if (shape.path != HeadPath::by_width) return shape.path;
+  if (shape.width > kWidestByToken) return HeadPath::blocks;
+  return Pack<T>::lanes > 1 && shape.width <= widest_narrow(plan) ? HeadPath::lanes : HeadPath::tokens;
+}
+
 }  // namespace orthoread::ORTHOREAD_ISA
 
 namespace orthoread {
@@ -42,49 +50,63 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
   static constexpr HeadKernels<T> kernels = {
       .checkpoint_size =
           [](const Plan& plan, const HeadShape& shape) {
+            if (path_of(plan, shape) == HeadPath::lanes) return narrow_checkpoint_size(shape);
             return Checkpoints<T>(padded_width<T>(shape.width), shape, plan.orthogonalized, nullptr).size();
           },
       .forward_scratch_size =
           [](const Plan& plan, const HeadShape& shape) {
+            if (path_of(plan, shape) == HeadPath::lanes)
+              return measure<NarrowForwardRoom<T>>(Scratch<T>(), shape.width, plan);
             const int d = padded_width<T>(shape.width);
-            return shape.in_blocks ? measure<BlockForwardRoom<T>>(Scratch<T>(), d, plan)
-                                   : measure<ForwardRoom<T>>(Scratch<T>(), d, plan);
+            return path_of(plan, shape) == HeadPath::blocks ? measure<BlockForwardRoom<T>>(Scratch<T>(), d, plan)
+                                                            : measure<ForwardRoom<T>>(Scratch<T>(), d, plan);
           },
       .backward_scratch_size =
           [](const Plan& plan, const HeadShape& shape) {
+            if (path_of(plan, shape) == HeadPath::lanes)
+              return measure<NarrowBackwardRoom<T>>(Scratch<T>(), shape.width, plan);
             const int d = padded_width<T>(shape.width);
-            return shape.in_blocks ? measure<BlockBackwardRoom<T>>(Scratch<T>(), d, plan)
-                                   : measure<BackwardRoom<T>>(Scratch<T>(), d, plan);
+            return path_of(plan, shape) == HeadPath::blocks ? measure<BlockBackwardRoom<T>>(Scratch<T>(), d, plan)
+                                                            : measure<BackwardRoom<T>>(Scratch<T>(), d, plan);
           },
       .state_size =
           [](const Plan& plan, const HeadShape& shape) {
             using N = Wide<T>;
+            if (path_of(plan, shape) == HeadPath::lanes)
+              return measure<NarrowState<N>>(Scratch<N>::packed(), shape.width);
             const int d = padded_width<T>(shape.width);
-            return shape.in_blocks ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.gram)
-                                   : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
+            return path_of(plan, shape) == HeadPath::blocks
+                       ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.gram)
+                       : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
           },
       .forward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints, T* scratch) {
-            if (shape.in_blocks)
+            if (path_of(plan, shape) == HeadPath::lanes) return narrow_forward(plan, shape, x, h, checkpoints, scratch);
+            if (path_of(plan, shape) == HeadPath::blocks)
               return block_forward(padded_width<T>(shape.width), plan, shape, x, h, checkpoints, scratch);
             with_width<T>(shape.width, [&](auto width) { forward(width, plan, shape, x, h, checkpoints, scratch); });
           },
       .backward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh, const T* checkpoints,
              const HeadGradients<T>& dx, T* scratch) {
-            if (shape.in_blocks)
+            if (path_of(plan, shape) == HeadPath::lanes)
+              return narrow_backward(plan, shape, x, dh, checkpoints, dx, scratch);
+            if (path_of(plan, shape) == HeadPath::blocks)
               return block_backward(padded_width<T>(shape.width), plan, shape, x, dh, checkpoints, dx, scratch);
             with_width<T>(shape.width,
                           [&](auto width) { backward(width, plan, shape, x, dh, checkpoints, dx, scratch); });
           },
       .series_terms =
           [](const Plan& plan, const HeadShape& shape, const T* checkpoints) {
+            if (path_of(plan, shape) == HeadPath::lanes) return int64_t{0};
             return series_terms(padded_width<T>(shape.width), plan, shape, checkpoints);
           },
       .stream =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, Wide<T>* state, int64_t position,
              T* scratch) {
-            if (shape.in_blocks)
+            if (path_of(plan, shape) == HeadPath::lanes)
+              return narrow_stream(plan, shape, x, h, state, position, scratch);
+            if (path_of(plan, shape) == HeadPath::blocks)
               return block_stream(padded_width<T>(shape.width), plan, shape, x, h, state, position, scratch);
             with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, h, state, position, scratch); });
           },

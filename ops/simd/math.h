@@ -5,6 +5,17 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
+using orthoread::exp, orthoread::sqrt;  // of a number, beside those of a pack
+
+/// The square root, lane by lane.
+template <typename T>
+ORTHOREAD_INLINE Pack<T> sqrt(Pack<T> x) {
+  T numbers[Pack<T>::lanes];
+  store(numbers, x);
+  for (T& lane : numbers) lane = orthoread::sqrt(lane);
+  return load(numbers);
+}
+
 /// exp, lane by lane.
 template <typename T>
 ORTHOREAD_INLINE Pack<T> exp(Pack<T> x) {

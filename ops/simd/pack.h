@@ -229,6 +229,9 @@ class WideSum {
   ORTHOREAD_INLINE void add(Pack<T> x) { lanes_ = lanes_ + x; }
   ORTHOREAD_INLINE void add_product(Pack<T> x, Pack<T> y) { lanes_ = fma(x, y, lanes_); }
   ORTHOREAD_INLINE T total() const { return sum(lanes_); }
+  /// The sum of each lane by itself, as it is and rounded.
+  ORTHOREAD_INLINE void store_lanes(T* to) const { store(to, lanes_); }
+  ORTHOREAD_INLINE Pack<T> lanes() const { return lanes_; }
 
  private:
   Pack<T> lanes_ = {};
@@ -245,11 +248,21 @@ class WideSum<float> {
     high_ = fma(half<1>(x), half<1>(y), high_);
   }
   ORTHOREAD_INLINE double total() const { return sum(low_ + high_); }
+  ORTHOREAD_INLINE void store_lanes(double* to) const {
+    store(to, low_);
+    store(to + Pack<double>::lanes, high_);
+  }
+  ORTHOREAD_INLINE Pack<float> lanes() const {
+    const Half parts[2] = {__builtin_convertvector(low_.v, Half), __builtin_convertvector(high_.v, Half)};
+    Pack<float> x;
+    __builtin_memcpy(&x.v, parts, sizeof x.v);
+    return x;
+  }
 
  private:
+  typedef float Half __attribute__((vector_size(kRegisterBytes / 2)));
   template <int which>
   static ORTHOREAD_INLINE Pack<double> half(Pack<float> x) {
-    typedef float Half __attribute__((vector_size(kRegisterBytes / 2)));
     Half lanes;
     __builtin_memcpy(&lanes, reinterpret_cast<const char*>(&x.v) + which * sizeof lanes, sizeof lanes);
     return {__builtin_convertvector(lanes, Pack<double>::Vector)};
