@@ -49,7 +49,7 @@ function gradientOf(i, now) {
 
 function sentence(now) {
   if (step === 0) {
-    const ones = graph.seed.numbers === '1' ? '' : ', all ones, for what is derived is the sum of its numbers';
+    const ones = graph.seed.numbers === '1' ? '' : ' (all ones: the loss is taken to be the sum of its numbers)';
     return `Start. ${title(graph.result)} is the result; its gradient: ${amount(graph.seed)}${ones}. Nothing else has one yet.`;
   }
   const visit = graph.visits[step - 1], node = graph.nodes[visit.node];
