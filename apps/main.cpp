@@ -24,7 +24,7 @@ void keep_freed_memory() {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
-#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer checks only what operator new returns
+#ifndef ORTHOREAD_ADDRESS_SANITIZER  // AddressSanitizer checks only what operator new returns
   ArrayMemory::install();
 #endif
 }

@@ -53,5 +53,6 @@ Array<T> sum_to(const Array<T>& x, const Shape& shape) {
 
 #define INSTANTIATE(T) template Array<T> sum_to(const Array<T>&, const Shape&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

@@ -133,5 +133,6 @@ Tensor<T> causal_conv_silu(const Tensor<T>& x, const Tensor<T>& weight, const Te
   template Tensor<T> causal_conv(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&); \
   template Tensor<T> causal_conv_silu(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

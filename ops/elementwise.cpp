@@ -211,5 +211,6 @@ Tensor<T> clamp_min(const Tensor<T>& x, T lower) {
   template Tensor<T> shift(const Tensor<T>&, T);                  \
   template Tensor<T> clamp_min(const Tensor<T>&, T);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

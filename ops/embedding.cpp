@@ -32,5 +32,6 @@ Tensor<T> embedding(const Tensor<T>& weight, const Array<int64_t>& tokens) {
 
 #define INSTANTIATE(T) template Tensor<T> embedding(const Tensor<T>&, const Array<int64_t>&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

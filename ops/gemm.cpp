@@ -147,5 +147,6 @@ std::string blas_description() { return fmt::format("{}; core {}", openblas_get_
   template Array<T> matmul(const Array<T>&, const Array<T>&, bool, bool); \
   template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&, bool, bool);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

@@ -199,5 +199,6 @@ std::vector<Tensor<T>> unstack(const Tensor<T>& x, int axis) {
   template Tensor<T> stack(const std::vector<Tensor<T>>&, int);                              \
   template std::vector<Tensor<T>> unstack(const Tensor<T>&, int);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

@@ -179,5 +179,6 @@ std::vector<Tensor<T>> linear_maps(const Tensor<T>& x, const std::vector<Tensor<
   template Tensor<T> blockwise_linear(const Tensor<T>&, const Tensor<T>&);         \
   template std::vector<Tensor<T>> linear_maps(const Tensor<T>&, const std::vector<Tensor<T>>&, const Tensor<T>&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

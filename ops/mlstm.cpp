@@ -189,5 +189,6 @@ SeriesTerms mlstm_series_terms(const MemoryInputs<T>& x, const MemoryRead& read)
                                  const MemoryRead&, MlstmState<T>&);                                                  \
   template SeriesTerms mlstm_series_terms(const MemoryInputs<T>&, const MemoryRead&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

@@ -67,5 +67,6 @@ Tensor<T> mlstm_composed(const Tensor<T>& query, const Tensor<T>& key, const Ten
   template Tensor<T> mlstm_composed(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, \
                                     const Tensor<T>&, const MemoryRead&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

@@ -24,5 +24,6 @@ Tensor<T> newton_schulz(const Tensor<T>& x, int steps, double eps, OddPolynomial
 
 #define INSTANTIATE(T) template Tensor<T> newton_schulz(const Tensor<T>&, int, double, OddPolynomial);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

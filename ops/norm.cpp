@@ -8,7 +8,7 @@
 namespace orthoread {
 namespace {
 
-constexpr int64_t kRows = 256;  // feature vectors in one chunk of work
+constexpr int64_t kNormRows = 256;  // feature vectors in one chunk of work
 
 template <Real T>
 struct NormBackward {
@@ -16,8 +16,8 @@ struct NormBackward {
   Array<T> statistics;
 
   Grads<T> operator()(const Array<T>& dy, const Want&) const {
-    RowNormBackward<T> stage(norm, statistics, kRows);
-    parallel_for(norm.rows(), kRows,
+    RowNormBackward<T> stage(norm, statistics, kNormRows);
+    parallel_for(norm.rows(), kNormRows,
                  [&](int64_t row, int64_t end) { stage(row, end - row, dy.data() + row * norm.features(), nullptr); });
     Grads<T> grads = {stage.dx, sum(stage.dweight_sums(), {0})};
     if (norm.gated()) grads.insert(grads.end(), {sum(stage.dskip_sums(), {0}), stage.dc, stage.dz});
@@ -29,7 +29,7 @@ template <Real T>
 Tensor<T> normalize(const char* op, const std::vector<Tensor<T>>& inputs, const RowNorm<T>& norm, double eps) {
   auto y = Array<T>::uninitialized(norm.shape()), statistics = norm.new_statistics();
   T *to = y.edit(), *statistics_to = statistics.edit();
-  parallel_for(norm.rows(), kRows, [&](int64_t row, int64_t end) {
+  parallel_for(norm.rows(), kNormRows, [&](int64_t row, int64_t end) {
     norm.forward(row, end - row, eps, to + row * norm.features(), statistics_to);
   });
   return record<T>(op, y, inputs, NormBackward<T>{norm, statistics});
@@ -60,5 +60,6 @@ Tensor<T> gated_norm(const Tensor<T>& x, const Tensor<T>& weight, int64_t groups
   template Tensor<T> gated_norm(const Tensor<T>&, const Tensor<T>&, int64_t, const Tensor<T>&, const Tensor<T>&, \
                                 const Tensor<T>&, double);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

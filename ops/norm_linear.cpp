@@ -182,5 +182,6 @@ Tensor<T> gated_norm_linear(const Tensor<T>& x, const Tensor<T>& norm, int64_t g
                                        const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,    \
                                        double);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

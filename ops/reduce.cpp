@@ -225,5 +225,6 @@ Tensor<T> frobenius_norm(const Tensor<T>& x) {
   template Tensor<T> cumsum(const Tensor<T>&, int);                         \
   template Tensor<T> frobenius_norm(const Tensor<T>&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

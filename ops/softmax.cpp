@@ -9,12 +9,12 @@
 namespace orthoread {
 namespace {
 
-constexpr int64_t kRows = 128;  // in one chunk of work
+constexpr int64_t kSoftmaxRows = 128;  // in one chunk of work
 
 /// body(begin, end) for chunks of the rows of (..., n) numbers, of which there are none if n is 0.
 template <class Body>
 void for_each_chunk(int64_t size, int64_t n, Body body) {
-  parallel_for(n == 0 ? 0 : size / n, kRows, body);
+  parallel_for(n == 0 ? 0 : size / n, kSoftmaxRows, body);
 }
 
 template <Real T>
@@ -88,7 +88,7 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Array<int64_t>& targets) 
                      auto dx = Array<T>::uninitialized(x.shape());
                      T* out = dx.edit();
                      const T g = dy.item() * inverse;
-                     parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
+                     parallel_for(rows, kSoftmaxRows, [&](int64_t begin, int64_t end) {
                        for (int64_t row = begin; row < end; ++row) {
                          const int64_t target = targets.data()[row], at = row * vocab;
                          if (target == kIgnored) {
@@ -123,5 +123,6 @@ double accuracy(const Array<T>& logits, const Array<int64_t>& targets) {
   template Tensor<T> cross_entropy(const Tensor<T>&, const Array<int64_t>&); \
   template double accuracy(const Array<T>&, const Array<int64_t>&);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path kRoot = ORTHOREAD_SOURCE_DIR, kPrograms = fs::path(ORTHOREAD_BUILD_DIR) / "exercises";
+const fs::path kPrograms = fs::path(ORTHOREAD_BUILD_DIR) / "exercises";
 
 std::vector<std::string> names() {
   std::vector<std::string> found;

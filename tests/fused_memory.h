@@ -23,7 +23,7 @@ struct KeepSettings {
   const int count = threads();
 };
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(ORTHOREAD_ADDRESS_SANITIZER)
 constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;

@@ -15,14 +15,6 @@ namespace {
 /// The names of all ops with a check on a small example, joined by this text.
 std::string ops(const std::string& separator) { return fmt::format("{}", fmt::join(checked_ops(), separator)); }
 
-void check_refused(const std::string& arguments, const std::string& message) {
-  const ProgramResult result = run_shell("orthoread gradcheck " + arguments);
-  CAPTURE(arguments);
-  CHECK(result.exit_code == 2);
-  CHECK_MESSAGE(result.err == "orthoread: " + message + "\n", result.err);
-  CHECK(result.out.empty());
-}
-
 /// The number after the next `"key": ` in a JSON text; 0 for a string.
 double next_number(const std::string& json, const std::string& key, size_t& at) {
   at = json.find("\"" + key + "\": ", at);
@@ -149,7 +141,7 @@ TEST_CASE("gradcheck gain: the plot is written atomically") {
     CHECK(result.exit_code == 0);
     CHECK(contains(read_file(picture), "exact polar factor"));
   }
-  check_refused("gain --out " + folder / "gain.pdf",
+  check_refused("orthoread gradcheck gain --out " + folder / "gain.pdf", 2,
                 "cannot plot " + folder / "gain.pdf" + ": .svg and .png are allowed");
   const ProgramResult missing = run_shell("PATH=/nowhere orthoread gradcheck gain --out " + folder / "none.svg");
   CHECK(missing.exit_code == 2);
@@ -158,23 +150,29 @@ TEST_CASE("gradcheck gain: the plot is written atomically") {
 }
 
 TEST_CASE("gradcheck: errors") {
-  check_refused("foo", "gradcheck: newton_schulz, read, " + ops(", ") + ", model, gain are allowed, not 'foo'");
-  check_refused("gain model", "gradcheck: gain cannot be combined with other targets");
-  check_refused("linear --rank 3", "--rank: goes with newton_schulz or read, as the only target");
-  check_refused("--ns-steps 3", "--ns-steps: goes with newton_schulz or read, as the only target");
-  check_refused("newton_schulz --tokens 3", "--tokens: goes with read, as the only target");
-  check_refused("read --polynomial quintic", "--polynomial: goes with newton_schulz or gain, as the only target");
-  check_refused("linear --read raw", "--read: goes with read or model, as the only target");
-  check_refused("read --rank 6", "--rank: from 1 to 5 is allowed, not 6");
-  check_refused("read --sequences 17", "--sequences: from 1 to 16 is allowed, not 17");
-  check_refused("linear --masked", "--masked: goes with read, as the only target");
-  check_refused("read --width 0", "--width: from 1 to 64 is allowed, not 0");
-  check_refused("read --ns-steps 11", "--ns-steps: from 0 to 10 is allowed, not 11");
-  check_refused("read --ns-steps 3 --read ns5", "--ns-steps: --read ns5 says how many already");
-  check_refused("read --read ns12", "read: raw and ns<k> with k from 0 to 10 are allowed, not 'ns12'");
-  check_refused("read --condition 0.5", "--condition: from 1 to 1e+16 is allowed, not 0.5");
-  check_refused("newton_schulz --polynomial septic", "--polynomial: cubic and quintic are allowed, not 'septic'");
-  check_refused("model --out x.svg", "--out: goes with gain, as the only target");
+  check_refused("orthoread gradcheck foo", 2,
+                "gradcheck: newton_schulz, read, " + ops(", ") + ", model, gain are allowed, not 'foo'");
+  check_refused("orthoread gradcheck gain model", 2, "gradcheck: gain cannot be combined with other targets");
+  check_refused("orthoread gradcheck linear --rank 3", 2,
+                "--rank: goes with newton_schulz or read, as the only target");
+  check_refused("orthoread gradcheck --ns-steps 3", 2,
+                "--ns-steps: goes with newton_schulz or read, as the only target");
+  check_refused("orthoread gradcheck newton_schulz --tokens 3", 2, "--tokens: goes with read, as the only target");
+  check_refused("orthoread gradcheck read --polynomial quintic", 2,
+                "--polynomial: goes with newton_schulz or gain, as the only target");
+  check_refused("orthoread gradcheck linear --read raw", 2, "--read: goes with read or model, as the only target");
+  check_refused("orthoread gradcheck read --rank 6", 2, "--rank: from 1 to 5 is allowed, not 6");
+  check_refused("orthoread gradcheck read --sequences 17", 2, "--sequences: from 1 to 16 is allowed, not 17");
+  check_refused("orthoread gradcheck linear --masked", 2, "--masked: goes with read, as the only target");
+  check_refused("orthoread gradcheck read --width 0", 2, "--width: from 1 to 64 is allowed, not 0");
+  check_refused("orthoread gradcheck read --ns-steps 11", 2, "--ns-steps: from 0 to 10 is allowed, not 11");
+  check_refused("orthoread gradcheck read --ns-steps 3 --read ns5", 2, "--ns-steps: --read ns5 says how many already");
+  check_refused("orthoread gradcheck read --read ns12", 2,
+                "read: raw and ns<k> with k from 0 to 10 are allowed, not 'ns12'");
+  check_refused("orthoread gradcheck read --condition 0.5", 2, "--condition: from 1 to 1e+16 is allowed, not 0.5");
+  check_refused("orthoread gradcheck newton_schulz --polynomial septic", 2,
+                "--polynomial: cubic and quintic are allowed, not 'septic'");
+  check_refused("orthoread gradcheck model --out x.svg", 2, "--out: goes with gain, as the only target");
 }
 
 }  // namespace orthoread

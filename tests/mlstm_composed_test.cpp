@@ -1,21 +1,18 @@
 #include "ops/mlstm_composed.h"
 
+#include "tests/fused_memory.h"
 #include "tests/gradient_check.h"
-#include "tests/support.h"
 
 using namespace orthoread;
 
 namespace {
 
-/// query, key, value (B, S, H d), input gate and log forget gate (B, S, H).
-using Inputs = std::vector<Array<double>>;
-
-Inputs random_inputs(int64_t B, int64_t S, int64_t H, int64_t d) {
+Inputs<double> random_inputs(int64_t B, int64_t S, int64_t H, int64_t d) {
   return {uniform_array({B, S, H * d}, 1), uniform_array({B, S, H * d}, 2), uniform_array({B, S, H * d}, 3),
           uniform_array({B, S, H}, 4), uniform_array({B, S, H}, 5, -2, 0)};
 }
 
-Array<double> run(const Inputs& x, const MemoryRead& read) {
+Array<double> run(const Inputs<double>& x, const MemoryRead& read) {
   return mlstm_composed<double>(x[0], x[1], x[2], x[3], x[4], read).value();
 }
 
@@ -37,7 +34,7 @@ Numbers naive_newton_schulz(Numbers x, size_t d, int steps) {
 }
 
 /// The memory by definition, for each head and token in turn.
-Array<double> naive(const Inputs& x, const MemoryRead& read) {
+Array<double> naive(const Inputs<double>& x, const MemoryRead& read) {
   const auto B = x[0].dim(0), S = x[0].dim(1), H = x[3].dim(2), width = x[0].dim(2) / H;
   const auto d = static_cast<size_t>(width);
   Array<double> h(x[0].shape());
@@ -70,19 +67,15 @@ Array<double> naive(const Inputs& x, const MemoryRead& read) {
   return h;
 }
 
-const MemoryRead kReads[] = {MemoryRead::raw(), MemoryRead::ns(0),      MemoryRead::ns(1),   MemoryRead::ns(3),
-                             MemoryRead::ns(5), MemoryRead::ns(5, 0.3), MemoryRead::ns(2, 0)};
-
-std::string title(const MemoryRead& read) {
-  return fmt::format("mlstm_composed, {}, alpha {}", read.name(), read.alpha);
-}
+const MemoryRead kComposedReads[] = {MemoryRead::raw(), MemoryRead::ns(0),      MemoryRead::ns(1),   MemoryRead::ns(3),
+                                     MemoryRead::ns(5), MemoryRead::ns(5, 0.3), MemoryRead::ns(2, 0)};
 
 }  // namespace
 
 TEST_CASE("mlstm_composed: by a naive loop") {
   for (const auto& [B, S, H, d] : {std::array<int64_t, 4>{2, 7, 3, 4}, {1, 1, 1, 1}, {1, 1, 2, 3}, {3, 20, 1, 2}}) {
-    const Inputs x = random_inputs(B, S, H, d);
-    for (const MemoryRead& read : kReads) {
+    const Inputs<double> x = random_inputs(B, S, H, d);
+    for (const MemoryRead& read : kComposedReads) {
       CHECK_MESSAGE(relative_error(run(x, read), naive(x, read)) <= 1e-13, title(read));
     }
   }
@@ -90,10 +83,10 @@ TEST_CASE("mlstm_composed: by a naive loop") {
 }
 
 TEST_CASE("mlstm_composed: gradients, also of one token") {
-  for (const MemoryRead& read : kReads) {
+  for (const MemoryRead& read : kComposedReads) {
     for (const int64_t S : {3, 1}) {
       const Input features({2, S, 4}), input_gate({2, S, 2}), log_forget(Shape{2, S, 2}, -2, -0.1);
-      check_gradient(title(read), {features, features, features, input_gate, log_forget},
+      check_gradient("mlstm_composed, " + title(read), {features, features, features, input_gate, log_forget},
                      [&](const auto& x) { return mlstm_composed(x[0], x[1], x[2], x[3], x[4], read); });
     }
   }
@@ -101,11 +94,11 @@ TEST_CASE("mlstm_composed: gradients, also of one token") {
 
 TEST_CASE("mlstm_composed: outputs do not depend on other sequences, other heads or later tokens") {
   constexpr int64_t B = 2, S = 5, H = 2, d = 3;
-  const Inputs x = random_inputs(B, S, H, d);
+  const Inputs<double> x = random_inputs(B, S, H, d);
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(3)}) {
     const Array<double> h = run(x, read);
     for (size_t changed = 0; changed < x.size(); ++changed) {  // head 1 of token 2 of sequence 0
-      Inputs y = x;
+      Inputs<double> y = x;
       const int64_t width = y[changed].dim(2) / H;
       for (int64_t i = 0; i < width; ++i) y[changed].edit()[(2 * H + 1) * width + i] -= 0.5 + static_cast<double>(i);
       const Array<double> g = run(y, read);
@@ -120,12 +113,12 @@ TEST_CASE("mlstm_composed: outputs do not depend on other sequences, other heads
 
 TEST_CASE("mlstm_composed: a log forget gate of minus infinity starts a new sequence") {
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
-    Inputs x = random_inputs(1, 6, 2, 3);
+    Inputs<double> x = random_inputs(1, 6, 2, 3);
     for (int64_t head = 0; head < 2; ++head) x[4].edit()[3 * 2 + head] = -kInfinity;
     // For ns reads the stabiliser m starts at 0, not at minus infinity. So the new sequence has m = i, while a fresh
     // one has max(lf, i): equal for the gates chosen here.
     for (int64_t head = 0; head < 2; ++head) x[3].edit()[3 * 2 + head] = 1;
-    Inputs tail;  // only tokens 3 … 5
+    Inputs<double> tail;  // only tokens 3 … 5
     for (const Array<double>& a : x) {
       tail.emplace_back(Shape{1, 3, a.dim(2)}, Numbers(a.data() + 3 * a.dim(2), a.data() + a.size()));
     }
@@ -150,7 +143,7 @@ TEST_CASE("mlstm_composed: a log forget gate of minus infinity starts a new sequ
 }
 
 TEST_CASE("mlstm_composed: gates of any size stay finite") {
-  Inputs x = random_inputs(1, 4, 1, 2);
+  Inputs<double> x = random_inputs(1, 4, 1, 2);
   x[3] = Array<double>({1, 4, 1}, {-800, 900, -1000, 950});
   x[4] = Array<double>({1, 4, 1}, {-0.1, -700, -1e-9, -900});
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
@@ -159,7 +152,7 @@ TEST_CASE("mlstm_composed: gates of any size stay finite") {
 }
 
 TEST_CASE("mlstm_composed: gradients stay finite where exp(-m) overflows") {
-  Inputs x = random_inputs(1, 3, 1, 2);
+  Inputs<double> x = random_inputs(1, 3, 1, 2);
   x[3] = Array<double>({1, 3, 1}, {-800, -5000, -709.5});
   for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
     std::vector<Tensor<double>> leaves;
@@ -182,7 +175,7 @@ TEST_CASE("mlstm_composed: names of reads") {
 }
 
 TEST_CASE("mlstm_composed: errors") {
-  Inputs x = random_inputs(1, 2, 3, 4);
+  Inputs<double> x = random_inputs(1, 2, 3, 4);
   x[3] = Array<double>({1, 2, 5});
   CHECK(thrown([&] { run(x, MemoryRead::raw()); }) ==
         "mlstm_composed: query, key and value must be (B, S, H d), the gates (B, S, H): query is [1, 2, 12], key "
@@ -192,7 +185,7 @@ TEST_CASE("mlstm_composed: errors") {
             .ends_with("log forget gate [2, 1, 3]; batch and time are exchanged in one of them: permute brings axis 1 "
                        "to the front"));
   for (size_t i = 0; i < x.size(); ++i) {
-    Inputs y = random_inputs(1, 2, 3, 4);
+    Inputs<double> y = random_inputs(1, 2, 3, 4);
     y[i] = Array<double>({1, 3, y[i].dim(2)});
     CHECK_THROWS_AS(run(y, MemoryRead::raw()), ShapeError);
   }

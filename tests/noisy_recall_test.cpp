@@ -12,16 +12,16 @@ using namespace orthoread;
 
 namespace {
 
-std::vector<int64_t> values(const Array<int64_t>& x) { return {x.data(), x.data() + x.size()}; }
+std::vector<int64_t> numbers_of(const Array<int64_t>& x) { return {x.data(), x.data() + x.size()}; }
 
 void check_equal(const Array<int64_t>& actual, const Array<int64_t>& expected) {
   CHECK(actual.shape() == expected.shape());
-  CHECK(values(actual) == values(expected));
+  CHECK(numbers_of(actual) == numbers_of(expected));
 }
 
 /// The constructor's message for the default setting with one change.
 template <class Change>
-std::string refusal(Change change) {
+std::string refused_setting(Change change) {
   RecallSetting setting;
   change(setting);
   try {
@@ -61,18 +61,18 @@ TEST_CASE("noisy recall: a short sequence in both modes") {
     const auto train = NoisyRecall(setting, 5).next_batch(1, Split::kTrain);
     const auto eval = NoisyRecall(setting, 5).next_batch(1, Split::kEval);
     CHECK(train.inputs.shape() == Shape{1, 15});
-    CHECK(values(train.inputs) == std::vector<int64_t>{2, 4, 8, 8, 0, 5, 7, 7, 0, 5, 0, 5, 8, 7, 2});
-    CHECK(values(train.targets) == std::vector<int64_t>{4, 8, 8, 0, 5, 7, 7, 0, 5, 0, 5, 8, 7, 2, 4});
-    CHECK(values(eval.targets) == std::vector<int64_t>{o, o, o, o, o, o, o, o, 5, o, 5, o, o, o, 4});
+    CHECK(numbers_of(train.inputs) == std::vector<int64_t>{2, 4, 8, 8, 0, 5, 7, 7, 0, 5, 0, 5, 8, 7, 2});
+    CHECK(numbers_of(train.targets) == std::vector<int64_t>{4, 8, 8, 0, 5, 7, 7, 0, 5, 0, 5, 8, 7, 2, 4});
+    CHECK(numbers_of(eval.targets) == std::vector<int64_t>{o, o, o, o, o, o, o, o, 5, o, 5, o, o, o, 4});
   }
   SUBCASE("only the last key is a query, after the prefix 8") {
     setting.single_query = true;
     const auto train = NoisyRecall(setting, 5).next_batch(1, Split::kTrain);
     const auto eval = NoisyRecall(setting, 5).next_batch(1, Split::kEval);
     CHECK(train.inputs.shape() == Shape{1, 16});
-    CHECK(values(train.inputs) == std::vector<int64_t>{2, 4, 7, 7, 0, 4, 6, 6, 0, 4, 0, 4, 7, 6, 8, 2});
-    CHECK(values(train.targets) == std::vector<int64_t>{4, 7, 7, 0, 4, 6, 6, 0, 4, 0, 4, 7, 6, 8, 2, 4});
-    CHECK(values(eval.targets) == std::vector<int64_t>{o, o, o, o, o, o, o, o, o, o, o, o, o, o, o, 4});
+    CHECK(numbers_of(train.inputs) == std::vector<int64_t>{2, 4, 7, 7, 0, 4, 6, 6, 0, 4, 0, 4, 7, 6, 8, 2});
+    CHECK(numbers_of(train.targets) == std::vector<int64_t>{4, 7, 7, 0, 4, 6, 6, 0, 4, 0, 4, 7, 6, 8, 2, 4});
+    CHECK(numbers_of(eval.targets) == std::vector<int64_t>{o, o, o, o, o, o, o, o, o, o, o, o, o, o, o, 4});
   }
 }
 
@@ -102,7 +102,7 @@ TEST_CASE("noisy recall: many settings and seeds") {
     NoisyRecall train(row.setting, row.seed), eval(row.setting, row.seed);
     uint64_t h = 0;
     const auto add = [&h](const Array<int64_t>& x) {
-      for (const int64_t token : values(x)) h = h * 31 + static_cast<uint64_t>(token);
+      for (const int64_t token : numbers_of(x)) h = h * 31 + static_cast<uint64_t>(token);
     };
     for (int64_t i = 0; i < row.instances; ++i) {
       const auto batch = train.next_batch(1, Split::kTrain);
@@ -141,7 +141,7 @@ TEST_CASE("noisy recall: if all other pairs are noise, the last key is new and n
   const auto batch = NoisyRecall(setting, 0).next_batch(1, Split::kEval);  // MAD-lab's choice([]) fails here
   for (int i = 0; i < 4; ++i) CHECK(batch.inputs.data()[i] >= 6);
   CHECK(batch.inputs.data()[4] < 3);
-  CHECK(values(batch.targets) == std::vector<int64_t>(5, kIgnoredTarget));
+  CHECK(numbers_of(batch.targets) == std::vector<int64_t>(5, kIgnoredTarget));
 }
 
 TEST_CASE("noisy recall: settings by name") {
@@ -160,26 +160,27 @@ TEST_CASE("noisy recall: settings by name") {
 
 TEST_CASE("noisy recall: errors") {
   using Setting = RecallSetting;
-  CHECK(refusal([](Setting&) {}) == "allowed");
+  CHECK(refused_setting([](Setting&) {}) == "allowed");
   for (const int64_t seq_len : {511, 2, 0, -2, 1 << 21}) {
-    CHECK(refusal([&](Setting& s) { s.seq_len = seq_len; }) ==
+    CHECK(refused_setting([&](Setting& s) { s.seq_len = seq_len; }) ==
           fmt::format("seq_len must be even (a sequence is pairs) and from 4 to 1048576, not {}", seq_len));
   }
   for (const double frac_noise :
        {-0.1, 1.0, 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
-    CHECK(refusal([&](Setting& s) { s.frac_noise = frac_noise; }) ==
+    CHECK(refused_setting([&](Setting& s) { s.frac_noise = frac_noise; }) ==
           fmt::format("frac_noise must be at least 0 and below 1, not {}", frac_noise));
   }
-  CHECK(refusal([](Setting& s) { s.noise_vocab_size = -1; }) == "noise_vocab_size must be from 0 to 1048576, not -1");
-  CHECK(refusal([](Setting& s) { s.noise_vocab_size = 0; }) ==
+  CHECK(refused_setting([](Setting& s) { s.noise_vocab_size = -1; }) ==
+        "noise_vocab_size must be from 0 to 1048576, not -1");
+  CHECK(refused_setting([](Setting& s) { s.noise_vocab_size = 0; }) ==
         "noise_vocab_size must be at least 1 when frac_noise is 0.8; 0 is allowed when frac_noise is 0");
-  CHECK(refusal([](Setting& s) { s.vocab_size = 18; }) == "allowed");
-  CHECK(refusal([](Setting& s) { s.vocab_size = 17; }) ==
+  CHECK(refused_setting([](Setting& s) { s.vocab_size = 18; }) == "allowed");
+  CHECK(refused_setting([](Setting& s) { s.vocab_size = 17; }) ==
         "vocab_size must be from 18 to 1048576 (16 noise tokens, a key and a value at least), not 17");
-  CHECK(refusal([](Setting& s) { s.vocab_size = 18, s.single_query = true; }) ==
+  CHECK(refused_setting([](Setting& s) { s.vocab_size = 18, s.single_query = true; }) ==
         "vocab_size must be from 19 to 1048576 (16 noise tokens, a copy prefix, a key and a value at least), not 18");
   for (const int64_t vocab_size : {std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()}) {
-    CHECK(refusal([&](Setting& s) { s.vocab_size = vocab_size; }) ==
+    CHECK(refused_setting([&](Setting& s) { s.vocab_size = vocab_size; }) ==
           fmt::format("vocab_size must be from 18 to 1048576 (16 noise tokens, a key and a value at least), not {}",
                       vocab_size));
   }

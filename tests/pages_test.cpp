@@ -13,8 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path kRoot = ORTHOREAD_SOURCE_DIR;
-
 /// All pages, one after the other.
 std::string pages() {
   std::string text = read_file(kRoot / "README.md");

@@ -29,6 +29,10 @@ void write_text(const std::string& path, const std::string& text) {
   write_file_atomically(path, text);
 }
 
+std::string run_files(const std::string& folder) {
+  return read_file(folder + "/metrics.jsonl") + read_file(folder + "/model.safetensors");
+}
+
 std::optional<std::string> replication_folder() {
   const char* folder = std::getenv("ORTHOREAD_REPLICATION");
   if (folder != nullptr) return folder;

@@ -28,6 +28,9 @@ std::optional<std::string> replication_folder();
 /// Checks the exit code, that stderr is one line that contains the text, and that stdout is empty.
 void check_refused(const std::string& command, int exit_code, const std::string& message);
 
+/// The metrics and the weights of a run.
+std::string run_files(const std::string& folder);
+
 // Flags for a run of about a second: 40 steps of a small model.
 extern const std::string kSmallTask, kSmallRun;
 

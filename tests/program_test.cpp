@@ -22,10 +22,6 @@ double number_in(const std::string& json, const std::string& key) {
   return std::strtod(json.c_str() + at + key.size() + 3, nullptr);
 }
 
-std::string run_files(const std::string& folder) {
-  return read_file(folder + "/metrics.jsonl") + read_file(folder + "/model.safetensors");
-}
-
 }  // namespace
 
 TEST_CASE("data writes the golden tokens") {
@@ -272,7 +268,7 @@ TEST_CASE("a run that failed to start does not block the corrected command") {
   SafetensorsWriter().write(folder / "bad");
   check_refused(train + " --init " + folder / "bad", 2, "embedding.weight");
   CHECK_FALSE(fs::exists(folder / "new"));
-#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer ends the program when memory runs out
+#ifndef ORTHOREAD_ADDRESS_SANITIZER  // AddressSanitizer ends the program when memory runs out
   check_refused(train + " --dim 1048576 --proj-factor 64", 1, "out of memory");
   CHECK_FALSE(fs::exists(folder / "new"));
   check_refused("ulimit -v 600000; " + train + " --batch-size 12000 --val-batches 1", 1,

@@ -6,15 +6,15 @@ using namespace orthoread;
 
 namespace {
 
-using Wide = long double;
+using Extended = long double;
 
 /// The value and slope of a function.
 struct Jet {
-  Wide value, slope;
+  Extended value, slope;
 };
 
 /// g(x) = p_k(s) / s at x = s^2, where NS_k maps s to p_k(s). Its slope by the product rule, step by step.
-Jet exact(int steps, Wide x) {
+Jet exact(int steps, Extended x) {
   Jet g{1, 0}, z{x, 1};
   for (int i = 0; i < steps; ++i) {
     const Jet h{(3 - z.value) / 2, -z.slope / 2};
@@ -25,11 +25,11 @@ Jet exact(int steps, Wide x) {
 }
 
 /// sum_j c_j T_j(2 x / beta - 1) by the recurrence of T_j itself, not by Clenshaw's, which the kernel uses.
-Jet sum(const ReadSeries& series, Wide x) {
-  const Wide s = 2 * x / Wide(series.beta) - 1, inner = 2 / Wide(series.beta);
+Jet sum(const ReadSeries& series, Extended x) {
+  const Extended s = 2 * x / Extended(series.beta) - 1, inner = 2 / Extended(series.beta);
   Jet before{1, 0}, now{s, inner}, total{0, 0};
   for (const double c : series.coefficients) {
-    total = {total.value + Wide(c) * before.value, total.slope + Wide(c) * before.slope};
+    total = {total.value + Extended(c) * before.value, total.slope + Extended(c) * before.slope};
     const Jet next{2 * s * now.value - before.value, 2 * (inner * now.value + s * now.slope) - before.slope};
     before = now;
     now = next;
@@ -38,7 +38,7 @@ Jet sum(const ReadSeries& series, Wide x) {
 }
 
 constexpr double kFloat = 0x1p-24, kDouble = 0x1p-53;
-constexpr Wide kWide = std::numeric_limits<Wide>::epsilon();
+constexpr Extended kWide = std::numeric_limits<Extended>::epsilon();
 
 }  // namespace
 
@@ -55,23 +55,23 @@ TEST_CASE("read_series: value and slope are as accurate as stated, on every inte
         CAPTURE(series.beta);
         CHECK(series.value_error <= 2 * precision);
         CHECK(series.slope_error <= 2 * precision);
-        Wide value_rounding = 0, slope_rounding = 0;
+        Extended value_rounding = 0, slope_rounding = 0;
         for (size_t j = 0; j <= series.coefficients.size(); ++j) {  // and one dropped coefficient
-          const Wide c = j < series.coefficients.size() ? Wide(series.coefficients[j]) : 0;
-          const Wide rounding = Wide(kDouble) * std::abs(c) + 16 * kWide * top.value;
+          const Extended c = j < series.coefficients.size() ? Extended(series.coefficients[j]) : 0;
+          const Extended rounding = Extended(kDouble) * std::abs(c) + 16 * kWide * top.value;
           value_rounding += rounding;
-          slope_rounding += rounding * Wide(j * j) * 2 / Wide(series.beta);
+          slope_rounding += rounding * Extended(j * j) * 2 / Extended(series.beta);
         }
-        Wide value_error = 0, slope_error = 0;
+        Extended value_error = 0, slope_error = 0;
         constexpr int points = 400;
         for (int i = 0; i <= points; ++i) {  // densest at the ends, where slopes are least accurate
-          const Wide x = Wide(series.beta) * (1 - std::cos(3.14159265358979323846L * i / points)) / 2;
+          const Extended x = Extended(series.beta) * (1 - std::cos(3.14159265358979323846L * i / points)) / 2;
           const Jet g = exact(steps, x), y = sum(series, x);
           value_error = std::max(value_error, std::abs(y.value - g.value));
           slope_error = std::max(slope_error, std::abs(y.slope - g.slope));
         }
-        CHECK(value_error <= Wide(series.value_error) * top.value + value_rounding);
-        CHECK(slope_error <= Wide(series.slope_error) * std::abs(top.slope) + slope_rounding);
+        CHECK(value_error <= Extended(series.value_error) * top.value + value_rounding);
+        CHECK(slope_error <= Extended(series.slope_error) * std::abs(top.slope) + slope_rounding);
       }
     }
   }

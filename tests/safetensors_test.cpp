@@ -15,7 +15,7 @@ using namespace orthoread;
 namespace {
 
 template <class T>
-std::vector<T> values(const Array<T>& x) {
+std::vector<T> numbers_of(const Array<T>& x) {
   return {x.data(), x.data() + x.size()};
 }
 
@@ -88,8 +88,8 @@ TEST_CASE("safetensors: a written file reads back equal") {
   CHECK(file.dtype("empty") == "F64");
   CHECK(file.shape("weight") == Shape{2, 3});
   CHECK(file.shape("a \"name\" in ünicode\n") == Shape{});
-  CHECK(values(file.get<float>("weight")) == std::vector<float>{1, 2, 3, 4, 5, 0.1f});
-  CHECK(values(file.get<int64_t>("tokens")) == std::vector<int64_t>{-100, int64_t{1} << 62});
+  CHECK(numbers_of(file.get<float>("weight")) == std::vector<float>{1, 2, 3, 4, 5, 0.1f});
+  CHECK(numbers_of(file.get<int64_t>("tokens")) == std::vector<int64_t>{-100, int64_t{1} << 62});
   CHECK(file.get<double>("empty").shape() == Shape{0, 4});
   CHECK(file.get<double>("a \"name\" in ünicode\n").item() == 0.1);
   CHECK(file.has("weight"));
@@ -127,8 +127,8 @@ TEST_CASE("safetensors: conversion between F32 and F64, exact or by rounding") {
   writer.add("f", Array<float>({2}, {0.1f, -3e38f}));
   writer.add("d", Array<double>({3}, {0.1, 1 + 0x1p-24, 1e-50}));
   const auto file = Safetensors::parse(writer.bytes(), "x.st");
-  CHECK(values(file.get<double>("f")) == std::vector<double>{0x1.99999ap-4, static_cast<double>(-3e38f)});
-  CHECK(values(file.get<float>("d")) == std::vector<float>{0.1f, 1.0f, 0.0f});
+  CHECK(numbers_of(file.get<double>("f")) == std::vector<double>{0x1.99999ap-4, static_cast<double>(-3e38f)});
+  CHECK(numbers_of(file.get<float>("d")) == std::vector<float>{0.1f, 1.0f, 0.0f});
 }
 
 TEST_CASE("safetensors: through a file, read at odd addresses") {
@@ -163,9 +163,9 @@ TEST_CASE("safetensors: the golden files survive reading and writing") {
     for (const std::string& tensor : file.names()) {
       CHECK(again.shape(tensor) == file.shape(tensor));
       if (file.dtype(tensor) != "I64")
-        CHECK(values(again.get<double>(tensor)) == values(file.get<double>(tensor)));
+        CHECK(numbers_of(again.get<double>(tensor)) == numbers_of(file.get<double>(tensor)));
       else
-        CHECK(values(again.get<int64_t>(tensor)) == values(file.get<int64_t>(tensor)));
+        CHECK(numbers_of(again.get<int64_t>(tensor)) == numbers_of(file.get<int64_t>(tensor)));
     }
   }
   const auto file = Safetensors::read(golden("mlstm_ns5_f64.safetensors"));

@@ -12,8 +12,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path kRoot = ORTHOREAD_SOURCE_DIR;
-
 /// The .h and .cpp files of a folder.
 std::vector<fs::path> sources(const std::string& folder) {
   std::vector<fs::path> files;

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <limits>
 #include <string>
 
@@ -14,6 +15,9 @@ namespace orthoread {
 using Numbers = std::vector<double>;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// The folder of the project.
+inline const std::filesystem::path kRoot = ORTHOREAD_SOURCE_DIR;
 
 /// The message of the exception that `call` throws.
 template <class Call>

@@ -14,10 +14,6 @@ namespace fs = std::filesystem;
 
 const std::string kProgram = "'" ORTHOREAD_PROGRAM "' ";
 
-std::string run_files(const std::string& folder) {
-  return read_file(folder + "/metrics.jsonl") + read_file(folder + "/model.safetensors");
-}
-
 }  // namespace
 
 TEST_CASE("a log that cannot be written ends no run, and closed descriptors are not reused for files") {
@@ -101,7 +97,7 @@ TEST_CASE("no threads but ours") {
   CHECK(result.out == "1\n");
 }
 
-#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer needs terabytes of addresses
+#ifndef ORTHOREAD_ADDRESS_SANITIZER  // AddressSanitizer needs terabytes of addresses
 
 TEST_CASE("little memory") {
   const TemporaryFolder folder;

@@ -151,7 +151,8 @@ TEST_CASE("two simultaneous sweeps on one folder do each run once") {
   const ProgramResult both = run_shell(sweep + " & first=$!; " + sweep + "; second=$?; wait $first && exit $second");
   CHECK_MESSAGE(both.exit_code == 0, both.err);
   CHECK((results(shared.out) == results(whole.out)));
-  for (const auto& [name, bytes] : results(whole.out)) {
+  for (const auto& result : results(whole.out)) {
+    const std::string& name = result.first;
     size_t started = 0;
     for (size_t at = 0; (at = both.err.find("starts  " + name, at)) != std::string::npos; ++at) ++started;
     CHECK_MESSAGE(started >= 1, name);
@@ -160,7 +161,7 @@ TEST_CASE("two simultaneous sweeps on one folder do each run once") {
   }
 }
 
-#ifndef __SANITIZE_ADDRESS__  // which needs terabytes of addresses
+#ifndef ORTHOREAD_ADDRESS_SANITIZER  // which needs terabytes of addresses
 TEST_CASE("sweep: a failing run leaves its reason, and the others continue") {
   // A batch of 10^8 sequences: no machine has the memory.
   const std::string text = R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8,

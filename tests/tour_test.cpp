@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path kRoot = ORTHOREAD_SOURCE_DIR;
-
 /// The files of a folder with this extension, sorted by name.
 std::vector<fs::path> files(const char* folder, const char* extension) {
   std::vector<fs::path> found;

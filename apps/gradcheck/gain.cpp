@@ -9,7 +9,7 @@ namespace orthoread {
 namespace {
 
 constexpr int64_t kWidth = 8;
-constexpr double kLargest = 0.7;  // of a pair, as all singular values together have norm 1
+constexpr double kLargestSingularValue = 0.7;  // of a pair, as all singular values together have norm 1
 
 /// x += factor a b^T, where a and b are columns of two matrices.
 void add_outer(Array<double>& x, double factor, const Array<double>& a, int64_t i, const Array<double>& b, int64_t j) {
@@ -42,7 +42,8 @@ double norm(const Array<double>& x) {
 }  // namespace
 
 Gain newton_schulz_gain(double s, int steps, OddPolynomial step, uint64_t seed) {
-  check(s >= 0 && s <= kLargest, "gain: a pair of singular values from 0 to {} is allowed, not {}", kLargest, s);
+  check(s >= 0 && s <= kLargestSingularValue, "gain: a pair of singular values from 0 to {} is allowed, not {}",
+        kLargestSingularValue, s);
   RandomStream random(seed);
   const Array<double> u = reflection(random), v = reflection(random);
   const double others = std::sqrt((1 - 2 * s * s) / static_cast<double>(kWidth - 2));
@@ -93,7 +94,7 @@ std::string GainTable::text() const {
 
 void plot_gains(const std::string& path, OddPolynomial step, uint64_t seed) {
   std::vector<double> singular_values;
-  for (double s = kLargest; s > 0.9e-4; s /= 1.1) singular_values.push_back(s);
+  for (double s = kLargestSingularValue; s > 0.9e-4; s /= 1.1) singular_values.push_back(s);
   const GainTable table(std::move(singular_values), {0, 1, 3, 5, 8, 10}, step, seed);
   std::string script =
       "set logscale xy\nset grid\nset key outside right\n"

@@ -162,12 +162,12 @@ class Parser {
 
 bool is_number(const Term& term) { return term.name.empty(); }
 
-using Parameters = std::function<Value(const std::string&)>;
+using ParameterNamed = std::function<Value(const std::string&)>;
 
-Value evaluate(const Term& term, const Parameters& named);
+Value evaluate(const Term& term, const ParameterNamed& named);
 
 /// + - * / with a number on one side: uses the ops for a constant, which need no tensor for it.
-std::optional<Value> with_constant(const Term& term, const Parameters& named) {
+std::optional<Value> with_constant(const Term& term, const ParameterNamed& named) {
   if (term.arguments.size() != 2 || is_number(*term.arguments[0]) == is_number(*term.arguments[1])) return std::nullopt;
   const bool number_first = is_number(*term.arguments[0]);
   const double c = term.arguments[number_first ? 0 : 1]->number;
@@ -190,7 +190,7 @@ std::string arguments_text(int tensors, int least, int most) {
   return most == 0 ? first : first + ", then " + counted(least, most, "number");
 }
 
-Value evaluate(const Term& term, const Parameters& named) {
+Value evaluate(const Term& term, const ParameterNamed& named) {
   if (is_number(term)) return Array<double>({}, {term.number});
   if (!term.call) return named(term.name);
   if (const std::optional<Value> y = with_constant(term, named)) return *y;
@@ -224,7 +224,7 @@ Expression::Expression(const std::string& text) : statements_(Parser(text).state
 Tensor<double> Expression::value(const std::function<Tensor<double>(const std::string&)>& parameter,
                                  const std::function<void(const std::string&, const Tensor<double>&)>& assigned) const {
   std::map<std::string, Value> known;
-  const Parameters named = [&](const std::string& name) {
+  const ParameterNamed named = [&](const std::string& name) {
     const auto at = known.find(name);
     return at != known.end() ? at->second : known.emplace(name, parameter(name)).first->second;
   };

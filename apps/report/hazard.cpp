@@ -8,8 +8,6 @@
 namespace orthoread {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 /// An interval between two evaluations, and whether the run escaped in it.
 struct EscapeInterval {
   const Cell* cell;
@@ -120,7 +118,7 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
     } else if (reference.escapes == 0) {
       ratio.warnings.push_back(fmt::format("{} never escapes, so there is no ratio to it.", text_of(reference.level)));
     } else if (ratio.escapes == 0) {
-      ratio.ratio = Ratio{0, kNaN, kNaN};
+      ratio.ratio = Ratio{0, kNoFigure, kNoFigure};
       ratio.warnings.push_back(
           fmt::format("{} never escapes: the ratio is 0, without an interval.", text_of(ratio.level)));
     } else if (ratio.escapes == ratio.intervals || reference.escapes == reference.intervals) {

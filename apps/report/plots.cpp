@@ -10,7 +10,7 @@
 namespace orthoread {
 namespace {
 
-constexpr int kWidth = 480, kHeight = 330;
+constexpr int kPlotWidth = 480, kPlotHeight = 330;
 
 /// The style of a level: its colour (Okabe and Ito's palette for colour-blind readers) and, for black and white, its
 /// dashes.
@@ -53,12 +53,12 @@ std::string file_name(const std::string& text) {
 /// Collects plots and draws all of them at once.
 class Album {
  public:
-  void add(Plot plot, std::string script, int height = kHeight) {
+  void add(Plot plot, std::string script, int height = kPlotHeight) {
     std::string& name = plot.name;
     while (std::any_of(plots_.begin(), plots_.end(), [&](const Plot& other) { return other.name == name; }))
       name += "_";
     plots_.push_back(std::move(plot));
-    scripts_.push_back({std::move(script), kWidth, height});
+    scripts_.push_back({std::move(script), kPlotWidth, height});
   }
   std::vector<Plot> draw() {
     if (plots_.empty()) return {};

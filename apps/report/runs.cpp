@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 /// Replaces NaN and Infinity by null: Python writes them for diverged runs, but JSON does not allow them.
 std::string with_null_for_nan(const std::string& text) {
   std::string result;
@@ -47,7 +45,7 @@ Json parse_object(const std::string& text, const std::string& where) {
 
 double number(const Json& object, const char* key, const std::string& where) {
   const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return kNaN;
+  if (found == object.end() || found->is_null()) return kNoFigure;
   check(found->is_number(), "{}: {} should be a number, it is {}", where, key, found->dump());
   return found->get<double>();
 }

@@ -14,8 +14,6 @@
 namespace orthoread {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 /// 95 % of the standard normal distribution lie within this distance of the mean.
 double two_sided_95() { return boost::math::quantile(boost::math::normal(), 0.975); }
 
@@ -175,9 +173,9 @@ std::optional<LogisticFit> logistic_regression(const std::vector<std::vector<dou
   Matrix covariance;
   // Newton's method. The likelihood is concave, and if it has a maximum, under ten steps reach it. If the columns
   // separate the outcomes, the coefficients grow forever, by about one per step.
-  constexpr int kMostSteps = 25;
+  constexpr int kMostNewtonSteps = 25;
   for (int step = 0;; ++step) {
-    if (step == kMostSteps) return std::nullopt;
+    if (step == kMostNewtonSteps) return std::nullopt;
     std::vector<double> gradient(n, 0);
     Matrix information(n, std::vector<double>(n, 0));
     for (size_t r = 0; r < rows.size(); ++r) {
@@ -201,7 +199,7 @@ std::optional<LogisticFit> logistic_regression(const std::vector<std::vector<dou
     }
     if (largest < 1e-10) break;
   }
-  LogisticFit fit = {std::vector<double>(rows[0].size(), kNaN), std::vector<double>(rows[0].size(), kNaN)};
+  LogisticFit fit = {std::vector<double>(rows[0].size(), kNoFigure), std::vector<double>(rows[0].size(), kNoFigure)};
   for (size_t i = 0; i < n; ++i) {
     fit.coefficients[columns[i]] = beta[i];
     fit.standard_errors[columns[i]] = std::sqrt(covariance[i][i]);

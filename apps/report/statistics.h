@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
 namespace orthoread {
+
+/// A figure that there is none of.
+inline constexpr double kNoFigure = std::numeric_limits<double>::quiet_NaN();
 
 struct Interval {
   double low, high;

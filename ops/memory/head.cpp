@@ -116,5 +116,6 @@ void head_stream(const MemoryRead& read, const HeadShape& shape, const HeadInput
   template SeriesTerms head_series_terms(const MemoryRead&, const HeadShape&, const T*);                     \
   template void head_stream<T>(const MemoryRead&, const HeadShape&, const HeadInputs<T>&, T*, HeadState<Wide<T>>&, T*);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
+#undef INSTANTIATE
 
 }  // namespace orthoread
