@@ -1,6 +1,7 @@
 #include "apps/report/runs.h"
 
 #include "apps/json_file.h"
+#include "apps/report/statistics.h"
 #include "apps/train/outcome.h"
 #include "data/files.h"
 
