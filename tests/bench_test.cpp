@@ -92,17 +92,17 @@ TEST_CASE("bench: the table") {
 }
 
 TEST_CASE("bench: errors") {
-  check_refused("orthoread bench", 2, "A subcommand is required (orthoread bench --help lists what is allowed)");
-  check_refused("orthoread bench scan --width 0", 2, "--width: a whole number from 1 is allowed, not 0");
-  check_refused("orthoread bench scan --tokens 0", 2, "--tokens: a whole number from 1 is allowed, not 0");
-  check_refused("orthoread bench scan --heads=-1", 2, "--heads: a whole number from 1 is allowed, not -1");
-  check_refused("orthoread bench scan --read orth", 2,
-                "read: raw and ns<k> with k from 0 to 10 are allowed, not 'orth'");
-  check_refused("orthoread bench gemm --dtype float16", 2, "--dtype: float32 and float64 are allowed, not 'float16'");
-  check_refused("orthoread bench step --dtype float16", 2, "--dtype: float32 and float64 are allowed, not 'float16'");
-  check_refused("orthoread bench step --repeats 0", 2, "--repeats: a whole number from 1 is allowed, not 0");
-  check_refused("orthoread bench step --batch-size 0", 2,
-                "--batch-size: a whole number from 1 to 1000000000 is allowed, not 0");
+  check_usage_error("orthoread bench", "A subcommand is required (orthoread bench --help lists what is allowed)");
+  check_usage_error("orthoread bench scan --width 0", "--width: a whole number from 1 is allowed, not 0");
+  check_usage_error("orthoread bench scan --tokens 0", "--tokens: a whole number from 1 is allowed, not 0");
+  check_usage_error("orthoread bench scan --heads=-1", "--heads: a whole number from 1 is allowed, not -1");
+  check_usage_error("orthoread bench scan --read orth",
+                    "read: raw and ns<k> with k from 0 to 10 are allowed, not 'orth'");
+  check_usage_error("orthoread bench gemm --dtype float16", "--dtype: float32 and float64 are allowed, not 'float16'");
+  check_usage_error("orthoread bench step --dtype float16", "--dtype: float32 and float64 are allowed, not 'float16'");
+  check_usage_error("orthoread bench step --repeats 0", "--repeats: a whole number from 1 is allowed, not 0");
+  check_usage_error("orthoread bench step --batch-size 0",
+                    "--batch-size: a whole number from 1 to 1000000000 is allowed, not 0");
   const ProgramResult unknown = run_shell("orthoread bench scan --instruction-set mmx");
   CHECK(unknown.exit_code == 2);
   CHECK_MESSAGE(contains(unknown.err, "orthoread: --instruction-set: baseline"), unknown.err);

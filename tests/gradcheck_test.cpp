@@ -141,8 +141,8 @@ TEST_CASE("gradcheck gain: the plot is written atomically") {
     CHECK(result.exit_code == 0);
     CHECK(contains(read_file(picture), "exact polar factor"));
   }
-  check_refused("orthoread gradcheck gain --out " + folder / "gain.pdf", 2,
-                "cannot plot " + folder / "gain.pdf" + ": .svg and .png are allowed");
+  check_usage_error("orthoread gradcheck gain --out " + folder / "gain.pdf",
+                    "cannot plot " + folder / "gain.pdf" + ": .svg and .png are allowed");
   const ProgramResult missing = run_shell("PATH=/nowhere orthoread gradcheck gain --out " + folder / "none.svg");
   CHECK(missing.exit_code == 2);
   CHECK(contains(missing.err, "gnuplot is not installed (Debian: apt-get install gnuplot-nox)"));
@@ -150,29 +150,29 @@ TEST_CASE("gradcheck gain: the plot is written atomically") {
 }
 
 TEST_CASE("gradcheck: errors") {
-  check_refused("orthoread gradcheck foo", 2,
-                "gradcheck: newton_schulz, read, " + ops(", ") + ", model, gain are allowed, not 'foo'");
-  check_refused("orthoread gradcheck gain model", 2, "gradcheck: gain cannot be combined with other targets");
-  check_refused("orthoread gradcheck linear --rank 3", 2,
-                "--rank: goes with newton_schulz or read, as the only target");
-  check_refused("orthoread gradcheck --ns-steps 3", 2,
-                "--ns-steps: goes with newton_schulz or read, as the only target");
-  check_refused("orthoread gradcheck newton_schulz --tokens 3", 2, "--tokens: goes with read, as the only target");
-  check_refused("orthoread gradcheck read --polynomial quintic", 2,
-                "--polynomial: goes with newton_schulz or gain, as the only target");
-  check_refused("orthoread gradcheck linear --read raw", 2, "--read: goes with read or model, as the only target");
-  check_refused("orthoread gradcheck read --rank 6", 2, "--rank: from 1 to 5 is allowed, not 6");
-  check_refused("orthoread gradcheck read --sequences 17", 2, "--sequences: from 1 to 16 is allowed, not 17");
-  check_refused("orthoread gradcheck linear --masked", 2, "--masked: goes with read, as the only target");
-  check_refused("orthoread gradcheck read --width 0", 2, "--width: from 1 to 64 is allowed, not 0");
-  check_refused("orthoread gradcheck read --ns-steps 11", 2, "--ns-steps: from 0 to 10 is allowed, not 11");
-  check_refused("orthoread gradcheck read --ns-steps 3 --read ns5", 2, "--ns-steps: --read ns5 says how many already");
-  check_refused("orthoread gradcheck read --read ns12", 2,
-                "read: raw and ns<k> with k from 0 to 10 are allowed, not 'ns12'");
-  check_refused("orthoread gradcheck read --condition 0.5", 2, "--condition: from 1 to 1e+16 is allowed, not 0.5");
-  check_refused("orthoread gradcheck newton_schulz --polynomial septic", 2,
-                "--polynomial: cubic and quintic are allowed, not 'septic'");
-  check_refused("orthoread gradcheck model --out x.svg", 2, "--out: goes with gain, as the only target");
+  check_usage_error("orthoread gradcheck foo",
+                    "gradcheck: newton_schulz, read, " + ops(", ") + ", model, gain are allowed, not 'foo'");
+  check_usage_error("orthoread gradcheck gain model", "gradcheck: gain cannot be combined with other targets");
+  check_usage_error("orthoread gradcheck linear --rank 3",
+                    "--rank: goes with newton_schulz or read, as the only target");
+  check_usage_error("orthoread gradcheck --ns-steps 3",
+                    "--ns-steps: goes with newton_schulz or read, as the only target");
+  check_usage_error("orthoread gradcheck newton_schulz --tokens 3", "--tokens: goes with read, as the only target");
+  check_usage_error("orthoread gradcheck read --polynomial quintic",
+                    "--polynomial: goes with newton_schulz or gain, as the only target");
+  check_usage_error("orthoread gradcheck linear --read raw", "--read: goes with read or model, as the only target");
+  check_usage_error("orthoread gradcheck read --rank 6", "--rank: from 1 to 5 is allowed, not 6");
+  check_usage_error("orthoread gradcheck read --sequences 17", "--sequences: from 1 to 16 is allowed, not 17");
+  check_usage_error("orthoread gradcheck linear --masked", "--masked: goes with read, as the only target");
+  check_usage_error("orthoread gradcheck read --width 0", "--width: from 1 to 64 is allowed, not 0");
+  check_usage_error("orthoread gradcheck read --ns-steps 11", "--ns-steps: from 0 to 10 is allowed, not 11");
+  check_usage_error("orthoread gradcheck read --ns-steps 3 --read ns5", "--ns-steps: --read ns5 says how many already");
+  check_usage_error("orthoread gradcheck read --read ns12",
+                    "read: raw and ns<k> with k from 0 to 10 are allowed, not 'ns12'");
+  check_usage_error("orthoread gradcheck read --condition 0.5", "--condition: from 1 to 1e+16 is allowed, not 0.5");
+  check_usage_error("orthoread gradcheck newton_schulz --polynomial septic",
+                    "--polynomial: cubic and quintic are allowed, not 'septic'");
+  check_usage_error("orthoread gradcheck model --out x.svg", "--out: goes with gain, as the only target");
 }
 
 }  // namespace orthoread

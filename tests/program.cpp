@@ -24,6 +24,14 @@ void check_refused(const std::string& command, int exit_code, const std::string&
   CHECK(result.out.empty());
 }
 
+void check_usage_error(const std::string& command, const std::string& message) {
+  CAPTURE(command);
+  const ProgramResult result = run_shell(command);
+  CHECK(result.exit_code == 2);
+  CHECK_MESSAGE(result.err == "orthoread: " + message + "\n", result.err);
+  CHECK(result.out.empty());
+}
+
 void write_text(const std::string& path, const std::string& text) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   write_file_atomically(path, text);

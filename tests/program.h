@@ -28,6 +28,10 @@ std::optional<std::string> replication_folder();
 /// Checks the exit code, that stderr is one line that contains the text, and that stdout is empty.
 void check_refused(const std::string& command, int exit_code, const std::string& message);
 
+/// Checks that the exit code is 2, that stderr is "orthoread: ", this message and a line break, and that stdout is
+/// empty.
+void check_usage_error(const std::string& command, const std::string& message);
+
 /// The metrics and the weights of a run.
 std::string run_files(const std::string& folder);
 

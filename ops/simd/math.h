@@ -7,22 +7,22 @@ namespace orthoread::ORTHOREAD_ISA {
 
 using orthoread::exp, orthoread::sqrt;  // of a number, beside those of a pack
 
-/// The square root, lane by lane.
-template <typename T>
-ORTHOREAD_INLINE Pack<T> sqrt(Pack<T> x) {
+/// f of each lane by itself.
+template <typename T, class Function>
+ORTHOREAD_INLINE Pack<T> each_lane(Pack<T> x, const Function& f) {
   T numbers[Pack<T>::lanes];
   store(numbers, x);
-  for (T& lane : numbers) lane = orthoread::sqrt(lane);
+  for (T& lane : numbers) lane = f(lane);
   return load(numbers);
 }
 
-/// exp, lane by lane.
+template <typename T>
+ORTHOREAD_INLINE Pack<T> sqrt(Pack<T> x) {
+  return each_lane(x, [](T lane) { return orthoread::sqrt(lane); });
+}
 template <typename T>
 ORTHOREAD_INLINE Pack<T> exp(Pack<T> x) {
-  T numbers[Pack<T>::lanes];
-  store(numbers, x);
-  for (T& lane : numbers) lane = orthoread::exp(lane);
-  return load(numbers);
+  return each_lane(x, [](T lane) { return orthoread::exp(lane); });
 }
 
 /// exp of floats, accurate to about an ulp. With x = n ln 2 + r, |r| <= ln(2) / 2: exp(x) = 2^n exp(r). The polynomial
