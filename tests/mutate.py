@@ -45,8 +45,10 @@ class Mutant:
     tests: tuple
     ops: tuple  # or functions and classes of other folders
     mistake: str
-    before: str  # with the site between backquotes, if it is not all of it
-    after: str
+    before: str  # the code in front of the site
+    right: str  # the code of the site
+    behind: str
+    wrong: str  # what replaces it
 
     @property
     def name(self):
@@ -55,18 +57,14 @@ class Mutant:
     @property
     def number(self):
         """Depends on the mutant alone, so that another one in the list does not mean to build all files again."""
-        return zlib.crc32("\n".join((self.file, self.name, self.before, self.after)).encode()) & 0x7FFFFFFF
+        text = "\n".join((self.file, self.name, self.before, self.right, self.behind, self.wrong))
+        return zlib.crc32(text.encode()) & 0x7FFFFFFF
 
     def site(self, text):
         """Where in the text of its file the site begins and ends."""
-        parts = self.before.split("`")
-        if len(parts) == 1:
-            parts = ["", self.before, ""]
-        if len(parts) != 3:
-            raise ListError(f"{self.name}: one pair of backquotes marks the site")
-        found = list(re.finditer(pattern(parts), text))
+        found = list(re.finditer(pattern((self.before, self.right, self.behind)), text))
         if len(found) != 1:
-            raise ListError(f"{self.name}: {self.file} has {len(found)} times: {self.before}")
+            raise ListError(f"{self.name}: {self.file} has {len(found)} times: {self.before}{self.right}{self.behind}")
         return found[0].span(1)
 
 
@@ -90,21 +88,29 @@ def is_word(token):
 
 
 def read_list():
-    """The paragraphs of the list; `file` and `tests` hold until they are given again."""
-    mutants, scope = [], {"file": "", "tests": ""}
-    for paragraph in re.split(r"\n\s*\n", LIST.read_text()):
-        lines = [line for line in paragraph.splitlines() if line and not line.startswith("#")]
-        while lines and lines[0].split()[0] in scope:
-            keyword, _, value = lines.pop(0).partition(" ")
+    """The mutants of the list; `file` and `tests` hold until they are given again."""
+    mutants, scope, name = [], {"file": "", "tests": ""}, ""
+    for line in [*LIST.read_text().splitlines(), ""]:
+        keyword, _, value = line.partition(" ")
+        if name:
+            mutants.append(parsed(name, line, scope))
+            name = ""
+        elif keyword in scope:
             scope[keyword] = value
-        if not lines:
-            continue
-        ops, colon, mistake = lines[0].partition(": ")
-        if len(lines) != 3 or not colon or not lines[1].startswith("- ") or not lines[2].startswith("+"):
-            raise ListError("not 'ops: mistake', '- before', '+ after':\n" + "\n".join(lines))
-        mutants.append(Mutant(scope["file"], tuple(scope["tests"].split()), tuple(ops.split(", ")), mistake,
-                              lines[1][2:], lines[2][1:].strip()))
+        elif line and not line.startswith("#"):
+            name = line
     return mutants
+
+
+def parsed(name, line, scope):
+    """The mutant of two lines, the name of which is 'op, another op: what is wrong'."""
+    ops, colon, mistake = name.partition(": ")
+    found = re.fullmatch(r"- (?:([^`]*)`)?([^`]+?) =>(?: ([^`]*))?(?:`([^`]*))?", line)
+    if not colon or found is None or (found[1] is None) != (found[4] is None):
+        raise ListError(f"not 'op: mistake', '- code `right => wrong` code':\n{name}\n{line}")
+    before, right, wrong, behind = (found[group] or "" for group in range(1, 5))
+    return Mutant(scope["file"], tuple(scope["tests"].split()), tuple(ops.split(", ")), mistake, before, right, behind,
+                  wrong)
 
 
 def declared():
@@ -163,9 +169,9 @@ def mutated(file, text, mutants):
 def choice(right, mutants, statement):
     for mutant in mutants:
         if statement:
-            right = f"{{ if (orthoread_mutant({mutant.number})) {{ {mutant.after} }} else {{ {right} }} }}"
+            right = f"{{ if (orthoread_mutant({mutant.number})) {{ {mutant.wrong} }} else {{ {right} }} }}"
         else:
-            right = f"(orthoread_mutant({mutant.number}) ? ({mutant.after}) : ({right}))"
+            right = f"(orthoread_mutant({mutant.number}) ? ({mutant.wrong}) : ({right}))"
     return right
 
 
