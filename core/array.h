@@ -53,7 +53,7 @@ class Array {  // T is a Real, or int64_t for tokens
       const std::shared_ptr<T> shared = std::exchange(buffer_, new_buffer());
       std::copy_n(shared.get(), size_, buffer_.get());
     }
-    return buffer_.get();
+    return defined() ? buffer_.get() : no_numbers();
   }
   /// The only number of an array of size 1.
   T item() const {
@@ -77,7 +77,7 @@ class Array {  // T is a Real, or int64_t for tokens
     auto* memory = static_cast<T*>(source->allocate(bytes, cache_line));
     return {memory, [=](T* p) { source->deallocate(p, bytes, cache_line); }};
   }
-  [[noreturn]] static const T* no_numbers() {
+  [[noreturn]] static T* no_numbers() {
     throw Error("array: it is undefined, without numbers; a leaf has a gradient once backward(loss) has reached it");
   }
 

@@ -21,7 +21,7 @@ struct LinearBackward {
     const DenseBackward<T> map(weight.data(), O, D, rows, want[1]);
     const PartSums<T> dbias = bias && want[2] ? PartSums<T>(rows, {O}) : PartSums<T>();
     auto dx = want[0] ? Array<T>::uninitialized(x.shape()) : Array<T>();
-    T* dx_to = dx.edit();
+    T* dx_to = want[0] ? dx.edit() : nullptr;
     parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
       each_chunk(begin, end, [&](int64_t row, int64_t n) {
         const T* g = dy.data() + row * O;
@@ -96,7 +96,7 @@ struct LinearMapsBackward {
     std::vector<DenseBackward<T>> last;
     if (dense.defined()) last.emplace_back(dense.data(), dense.dim(0), width, rows, want.back());
     auto dx = want[0] ? Array<T>::uninitialized(x.shape()) : Array<T>();
-    T* dx_to = dx.edit();
+    T* dx_to = want[0] ? dx.edit() : nullptr;
     parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
       each_chunk(begin, end, [&](int64_t row, int64_t n) {
         Store store = Store::replace;  // for the first map that is used

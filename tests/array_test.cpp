@@ -72,4 +72,8 @@ TEST_CASE("array: errors") {
   CHECK(thrown([] { Array<double>({2}).item(); }) == "item: needs exactly one number, the shape is [2]");
   CHECK(thrown([] { Array<double>({2, 3}).reshaped({5}); }) == "reshape: [2, 3] has 6 numbers, [5] would have 5");
   CHECK(thrown([] { Array<double>({2}).dim(1); }) == "dim: axis 1 is outside the 1 axes of [2]");
+  const char* undefined =
+      "array: it is undefined, without numbers; a leaf has a gradient once backward(loss) has reached it";
+  CHECK(thrown([] { Array<double>().edit(); }) == undefined);
+  CHECK(thrown([] { Array<double>().data(); }) == undefined);
 }
