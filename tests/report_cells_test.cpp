@@ -36,12 +36,13 @@ TEST_CASE("report: half of a sweep") {
   CHECK(compare({folder.path()})["failed"] == 1);
   CHECK(cell["missing_seeds"] == Json({2, 3, 4}));
   CHECK(entry(comparison["pairs"], {{"setting", "v80_s512"}})["seed_pairs"] == 5);
-  CHECK(contains(entry(comparison["pooled"], {{"read", "ns5"}})["warnings"].dump(), "not as many runs"));
+  CHECK(contains(entry(comparison["pooled"], {{"read", "ns5"}})["warnings"].dump(),
+                 "different numbers of runs in some settings"));
 
   const ProgramResult result =
       run_shell(fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out"));
   CHECK(result.exit_code == 0);
-  CHECK(contains(result.out, "missing: 4 of 32 runs are not done (no result.json); 1 of them failed."));
+  CHECK(contains(result.out, "missing: 4 of 32 runs are not finished (no result.json); 1 of them failed."));
   CHECK(contains(result.out, "missing: v80_s512, ns5 lacks seeds that other cells have: 2 to 4."));
   CHECK(contains(read_file(folder / "out/index.html"), "v80_s512, ns5 lacks seeds that other cells have: 2 to 4."));
 }
@@ -52,20 +53,20 @@ TEST_CASE("report: no run done, one run, a single read") {
   const std::string command = fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out");
   ProgramResult result = run_shell(command);
   CHECK(result.exit_code == 0);
-  CHECK(contains(result.out, "No run is done yet."));
-  CHECK(contains(result.out, "missing: 1 of 1 runs are not done"));
+  CHECK(contains(result.out, "No run is finished yet."));
+  CHECK(contains(result.out, "missing: 1 of 1 runs are not finished"));
   CHECK(Json::parse(read_file(folder / "out/comparison.json"))["cells"].empty());
 
   write_run(folder / "runs/a", settings_of("ns5", 1), accuracies(1200));
   result = run_shell(command);
   CHECK(result.exit_code == 0);
   CHECK(contains(result.out, "ns5 solves 1 of 1 runs (100 %, 95 % interval 21 to 100 %)."));
-  CHECK(contains(result.out, "There is one read only, so nothing is compared."));
+  CHECK(contains(result.out, "All runs have the same read, so nothing is compared."));
   const Json one = Json::parse(read_file(folder / "out/comparison.json"));
   CHECK(one["cells"].size() == 1);
   CHECK(one["cells"][0]["read"] == "ns5");
   CHECK(one["cells"][0]["setting"] == "v80_s512");
-  CHECK(contains(one["cells"][0]["warnings"].dump(), "1 runs: the interval is wide"));
+  CHECK(contains(one["cells"][0]["warnings"].dump(), "fewer than 8 runs (1); the interval is wide"));
   CHECK(one["pairs"].empty());
   CHECK(one["hazard"].empty());
 
@@ -87,19 +88,19 @@ TEST_CASE("report: a run that is there twice") {
   CHECK(comparison["runs"] == 1);
   CHECK(comparison["cells"][0]["runs"] == 1);
   CHECK(comparison["unfinished"].empty());
-  CHECK(contains(comparison["notes"].dump(), "1 folders hold a run that is there already"));
+  CHECK(contains(comparison["notes"].dump(), "Folders that are copies of another run: 1. Each run counts once."));
 
   const std::string result_path = folder / "b/again/result.json";
   Json other = Json::parse(read_file(result_path));
   other["final_val_accuracy"] = 0.91;  // with the same evaluations
   write_text(result_path, other.dump());
-  CHECK(contains(thrown([&] { compare({folder.path()}); }), "hold the same run with different results"));
+  CHECK(contains(thrown([&] { compare({folder.path()}); }), "are the same run with different results"));
   write_run(folder / "b/again", settings_of("ns5", 1), accuracies(1400));
   const ProgramResult result =
       run_shell(fmt::format("orthoread report '{}' --out '{}'", folder.path(), folder / "out"));
   CHECK(result.exit_code == 2);
   CHECK(result.err ==
-        fmt::format("orthoread: {} and {} hold the same run with different results; leave one of them out\n",
+        fmt::format("orthoread: report: {} and {} are the same run with different results; give one of them alone\n",
                     folder / "a", folder / "b/again"));
   CHECK_FALSE(fs::exists(folder / "out"));
 }

@@ -91,7 +91,7 @@ TEST_CASE("report: a cut-off in steps") {
   write_run(folder / "none", settings_of("raw", 4), {{{2000, 0.9}}});
   const Json without = compare({folder.path()}, "read", 700);
   CHECK(without["cells"][0]["runs"] == 3);
-  CHECK(contains(without["notes"].dump(), "1 runs are left out: they have no evaluation until step 700"));
+  CHECK(contains(without["notes"].dump(), "Runs left out, with no evaluation up to step 700: 1."));
 }
 
 TEST_CASE("report: a run has collapsed from where its accuracy stays below") {
@@ -120,7 +120,7 @@ TEST_CASE("report: accuracies that are no numbers") {
   CHECK(cell["diverged"] == 2);
   CHECK(cell["solved"] == 1);
   check_number(cell["mean_accuracy"], 0.9);
-  CHECK(contains(cell["warnings"].dump(), "2 runs have no accuracy that is a number"));
+  CHECK(contains(cell["warnings"].dump(), "runs whose final accuracy is not a number: 2;"));
 }
 
 TEST_CASE("report: no escape, or what cannot be told apart") {
@@ -139,14 +139,16 @@ TEST_CASE("report: no escape, or what cannot be told apart") {
   const Json never = entry(comparison["hazard"], {{"read", "ns1"}});
   CHECK(never["ratio"] == 0);
   CHECK(never["low"].is_null());
-  CHECK(contains(never["warnings"].dump(), "ns1 never escapes"));
+  CHECK(contains(never["warnings"].dump(), "0 and without an interval, because no run of ns1 escapes."));
   const Json aliased = entry(comparison["hazard"], {{"read", "ns5"}});
   CHECK(aliased["ratio"].is_null());
-  CHECK(contains(aliased["warnings"].dump(), "ns5 goes with another setting"));
+  CHECK(contains(aliased["warnings"].dump(),
+                 "not computed, because ns5 always goes with the same values of other settings"));
   const Json pair = entry(comparison["pairs"], {{"a", "raw"}, {"b", "ns1"}});
   check_number(pair["hazard_ratio"], 0);
-  CHECK(contains(pair["warnings"].dump(), "Fisher: with 4 and 4 runs"));
-  CHECK(contains(pair["warnings"].dump(), "McNemar: 2 of 4 seeds differ"));
+  CHECK(contains(pair["warnings"].dump(), "Fisher's exact test: with 4 and 4 runs"));
+  CHECK(contains(pair["warnings"].dump(),
+                 "McNemar's test: 2 of 4 seeds are solved on one side alone; with fewer than 6 p is above .05."));
 }
 
 TEST_CASE("report: the selected learning rate") {

@@ -117,5 +117,5 @@ TEST_CASE("report: what the replication published") {
   CHECK(contains(thrown([&] {
                    compare({at("budget4k_baseline_s512"), at("probe4k_baseline_s512")});
                  }),
-                 "hold the same run with different results"));
+                 "are the same run with different results"));
 }

@@ -77,10 +77,13 @@ TEST_CASE("report: what is damaged or not allowed is one line, and nothing is wr
     return result.err.substr(0, result.err.size() - 1);
   };
   const std::string runs = "'" + folder / "runs" + "'";
-  CHECK(refused("'" + folder / "none" + "'") == "orthoread: report: " + (folder / "none") + " is not a folder");
+  CHECK(refused("'" + folder / "none" + "'") ==
+        "orthoread: report: " + (folder / "none") +
+            " is not a folder; allowed are run folders, sweeps, and folders that contain them");
   fs::create_directories(folder / "empty");
   CHECK(refused("'" + folder / "empty" + "'") ==
-        "orthoread: report: " + (folder / "empty") + " holds no run folder (no config.json at any depth)");
+        "orthoread: report: " + (folder / "empty") +
+            " contains no run folder (with a config.json) and no sweep, at any depth");
   CHECK(refused(runs + " --until 0") == "orthoread: --until: a whole number from 1 is allowed, not 0");
   CHECK(refused(runs + " --compare rate")
             .starts_with("orthoread: --compare: the runs have no setting 'rate'; setting, "));
@@ -93,16 +96,16 @@ TEST_CASE("report: what is damaged or not allowed is one line, and nothing is wr
     write_file_atomically(path, before);
   };
   damaged("config.json", "{\"settings\": {", ": damaged: not well-formed JSON");
-  damaged("config.json", "{}", ": no \"settings\" in it; not the config.json of a run");
+  damaged("config.json", "{}", ": it must have an object \"settings\", as the config.json of a run");
   damaged("config.json", "{\"settings\": {\"read\": \"raw\", \"seed\": \"one\"}}",
-          ": seed should be a whole number, it is \"one\"");
+          ": seed must be a whole number, it is \"one\"");
   damaged("result.json", "", ": damaged: not well-formed JSON");
   damaged("result.json", "{\"final_val_accuracy\": \"high\"}",
-          ": final_val_accuracy should be a number, it is \"high\"");
+          ": final_val_accuracy must be a number or null, it is \"high\"");
   damaged("metrics.jsonl", "{\"step\": 1, \"val_accuracy\": 0.5}\n{\"step\": 2, \"va",
-          ", line 2: damaged: not a JSON object");
+          ", line 2: damaged: it must be one JSON object");
   damaged("metrics.jsonl", "{\"step\": 1, \"val_accuracy\": }\n", ", line 1: damaged: not well-formed JSON");
-  damaged("metrics.jsonl", "{\"val_accuracy\": 0.5}\n", ", line 1: step should be a whole number, it is missing");
+  damaged("metrics.jsonl", "{\"val_accuracy\": 0.5}\n", ", line 1: step must be a whole number, it is missing");
   damaged("metrics.jsonl", "{\"step\": 2, \"val_accuracy\": 0.5}\n{\"step\": 2, \"val_accuracy\": 0.5}\n",
-          ", line 2: damaged: step 2 after step 2");
+          ", line 2: damaged: steps must rise, step 2 follows step 2");
 }

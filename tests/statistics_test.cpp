@@ -48,7 +48,8 @@ TEST_CASE("statistics: Wilson's interval") {
   const Interval none = wilson_interval(0, 8);
   CHECK(none.low == 0);
   check_p(none.high, 0.32440756488388);  // prop.test(0, 8, correct = FALSE)
-  CHECK(thrown([] { wilson_interval(0, 0); }) == "wilson_interval: 0 of 0");
+  CHECK(thrown([] { wilson_interval(0, 0); }) ==
+        "wilson_interval: from 0 to all of at least one trial can succeed, not 0 of 0");
 }
 
 TEST_CASE("statistics: Fisher's exact test") {

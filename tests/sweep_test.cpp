@@ -290,7 +290,7 @@ TEST_CASE("sweep: the report of a partial sweep lists the runs that have not beg
   };
   REQUIRE(files.sweep("--index 4").exit_code == 0);
   CHECK(contains(report(files.out),
-                 "missing: 11 of 12 runs are not done (no result.json); 11 of them have not begun.\n"
+                 "missing: 11 of 12 runs are not finished (no result.json); 11 of them have not begun.\n"
                  "missing: Not begun: clip 1.0, raw, seeds 1 to 3.\n"
                  "missing: Not begun: clip 2.0, raw, seeds 1, 3.\n"
                  "missing: Not begun: clip 1.0, ns1, seeds 1 to 3.\n"
@@ -307,7 +307,7 @@ TEST_CASE("sweep: the report of a partial sweep lists the runs that have not beg
   write_file_atomically(files.grid_file, grid(R"("steps": 5, "read": "raw", "clip": 2)", R"("seed": [2, 4])"));
   REQUIRE(files.sweep("--index 0").exit_code == 0);
   CHECK(contains(report(files.out),
-                 "missing: 1 of 2 runs are not done (no result.json); 1 of them have not begun.\n"
+                 "missing: 1 of 2 runs are not finished (no result.json); 1 of them have not begun.\n"
                  "missing: Not begun: raw, seed 4.\n"));
   REQUIRE(files.sweep().exit_code == 0);
   CHECK_FALSE(contains(report(files.out), "missing"));

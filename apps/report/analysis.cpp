@@ -90,10 +90,13 @@ Json describe_cell(const Cell& cell, const std::set<int64_t>& all_seeds, Operati
   entry["missing_seeds"] = missing;
   constexpr size_t kFew = 8;
   if (cell.runs.size() < kFew)
-    warnings.push_back(fmt::format("{} runs: the interval is wide, and the spread is rough.", cell.runs.size()));
+    warnings.push_back(fmt::format(
+        "fewer than {} runs ({}); the interval is wide and the standard deviation imprecise.", kFew, cell.runs.size()));
   if (accuracy.size() < cell.runs.size()) {
-    warnings.push_back(fmt::format("{} runs have no accuracy that is a number; mean, median and spread leave them out.",
-                                   cell.runs.size() - accuracy.size()));
+    warnings.push_back(
+        fmt::format("runs whose final accuracy is not a number: {}; mean, median, standard deviation "
+                    "and quartiles leave them out.",
+                    cell.runs.size() - accuracy.size()));
   }
   entry["warnings"] = warnings;
   return entry;
@@ -112,8 +115,10 @@ void add_fisher(Json& entry, const std::vector<const Run*>& a, const std::vector
   const FisherTest test = fisher_test(a_solved, size_of(a) - a_solved, b_solved, size_of(b) - b_solved);
   entry["fisher_p"] = test.p;
   if (test.least_p > 0.05) {
-    warnings.push_back(fmt::format("Fisher: with {} and {} runs of which {} are solved no table has a p below {:.2g}.",
-                                   a.size(), b.size(), a_solved + b_solved, test.least_p));
+    warnings.push_back(
+        fmt::format("Fisher's exact test: with {} and {} runs, {} of them solved, p is at least {:.2g} "
+                    "however the solved ones are divided.",
+                    a.size(), b.size(), a_solved + b_solved, test.least_p));
   }
 }
 
@@ -123,10 +128,12 @@ void add_log_rank(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
   entry["logrank_p"] = test ? Json(test->p) : Json();
   constexpr double kFew = 5;
   if (!test) {
-    warnings.push_back("Log-rank: nothing to compare, for no run escapes or one side has no evaluations.");
+    warnings.push_back("Log-rank test: not computed, because no run escapes or one side has no evaluations.");
   } else if (std::min(test->expected_a, test->expected_b) < kFew) {
-    warnings.push_back(fmt::format("Log-rank: {:.1f} and {:.1f} escapes expected; below five each chi2 is rough.",
-                                   test->expected_a, test->expected_b));
+    warnings.push_back(
+        fmt::format("Log-rank test: {:.1f} and {:.1f} escapes are expected; with fewer than {} on a side "
+                    "p is approximate.",
+                    test->expected_a, test->expected_b, kFew));
   }
 }
 
@@ -148,10 +155,11 @@ void add_mcnemar(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
   entry["solved_b_only"] = only_b;
   constexpr int64_t kFewest = 6;  // 2 / 2^6 is the first p below .05
   if (pairs == 0) {
-    warnings.push_back("McNemar: no seed is on both sides.");
+    warnings.push_back("McNemar's test: not computed, because no seed is on both sides.");
   } else if (only_a + only_b < kFewest) {
     warnings.push_back(
-        fmt::format("McNemar: {} of {} seeds differ; below {} no p is under .05.", only_a + only_b, pairs, kFewest));
+        fmt::format("McNemar's test: {} of {} seeds are solved on one side alone; with fewer than {} p is above .05.",
+                    only_a + only_b, pairs, kFewest));
   }
 }
 
@@ -168,7 +176,7 @@ Json describe_pair(const Grouping& grouping, const Group& group, const Cell& a, 
   add_mcnemar(entry, a, b, warnings);
   const HazardRatio hazard = hazard_ratios(grouping, {&a, &b})[0];
   entry.update(ratio_entry(hazard, "hazard_ratio", "hazard_low", "hazard_high"));
-  for (const std::string& warning : hazard.warnings) warnings.push_back("Hazard: " + warning);
+  for (const std::string& warning : hazard.warnings) warnings.push_back("Hazard ratio: " + warning);
   entry["warnings"] = warnings;
   return entry;
 }
@@ -221,7 +229,7 @@ Json describe_pooled(const Grouping& grouping) {
       add_fisher(entry, runs[i], runs[other], warnings);
       if (sizes[i] != sizes[other]) {
         warnings.push_back(
-            fmt::format("{} and {} have not as many runs in every setting: the sums mix different settings.",
+            fmt::format("{} and {} have different numbers of runs in some settings, which may explain a difference.",
                         text_of(grouping.levels[i]), text_of(grouping.levels[other])));
       }
     }
@@ -275,7 +283,7 @@ std::string selected_text(const Grouping& grouping, const Json& rates) {
 Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, const Json& rates) {
   Json sentences = Json::array();
   if (pooled.empty()) {
-    sentences.push_back("No run is done yet.");
+    sentences.push_back("No run is finished yet.");
     return sentences;
   }
   std::vector<Json> by_fraction(pooled.begin(), pooled.end());
@@ -295,7 +303,8 @@ Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, co
   const std::string selected = selected_text(grouping, rates);
   if (!selected.empty()) {
     sentences.push_back(fmt::format(
-        "At the learning rate with the highest mean accuracy, which favours those with more rates: {}.", selected));
+        "Each at the learning rate of its highest mean accuracy (an advantage for one tried at more rates): {}.",
+        selected));
   }
   const std::string reference = text_of(grouping.levels[0]);
   for (size_t i = 1; i < pooled.size(); ++i) {
@@ -307,13 +316,13 @@ Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, co
                                        p_text(p));
     const Json& ratio = hazard[i - 1];
     if (ratio["low"].is_number()) {
-      sentence += fmt::format("; {} escapes {:.2f} times as readily, 95 % interval {:.2f} to {:.2f}", level,
+      sentence += fmt::format("; hazard ratio of escape {:.2f}, 95 % interval {:.2f} to {:.2f}",
                               ratio["ratio"].get<double>(), ratio["low"].get<double>(), ratio["high"].get<double>());
     }
     sentences.push_back(sentence + ".");
   }
   if (pooled.size() == 1)
-    sentences.push_back(fmt::format("There is one {} only, so nothing is compared.", grouping.compare));
+    sentences.push_back(fmt::format("All runs have the same {}, so nothing is compared.", grouping.compare));
   return sentences;
 }
 

@@ -45,10 +45,10 @@ bool drop_certain(std::vector<EscapeInterval>& intervals, const std::string& key
   if (std::erase_if(intervals, certain) == 0) return false;
   for (const auto& [value, of] : counts) {
     if (of.second == 0)
-      warnings.push_back(fmt::format("No run with {} {} escapes: these runs do not bear on the ratio.", key, value));
+      warnings.push_back(fmt::format("no run with {} {} escapes; the regression leaves these runs out.", key, value));
     if (of.second == of.first)
       warnings.push_back(fmt::format(
-          "Every run with {} {} escapes at its first evaluation: these runs do not bear on the ratio.", key, value));
+          "every run with {} {} escapes at its first evaluation; the regression leaves these runs out.", key, value));
   }
   return true;
 }
@@ -114,32 +114,34 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
   for (HazardRatio& ratio : ratios) {
     ratio.warnings = warnings;
     if (ratio.intervals == 0 || reference.intervals == 0) {
-      ratio.warnings = {"There are no evaluations, hence no intervals."};
+      ratio.warnings = {"not computed, because one side has no evaluations."};
     } else if (reference.escapes == 0) {
-      ratio.warnings.push_back(fmt::format("{} never escapes, so there is no ratio to it.", text_of(reference.level)));
+      ratio.warnings.push_back(fmt::format("not computed, because no run of {} escapes.", text_of(reference.level)));
     } else if (ratio.escapes == 0) {
       ratio.ratio = Ratio{0, kNoFigure, kNoFigure};
       ratio.warnings.push_back(
-          fmt::format("{} never escapes: the ratio is 0, without an interval.", text_of(ratio.level)));
+          fmt::format("0 and without an interval, because no run of {} escapes.", text_of(ratio.level)));
     } else if (ratio.escapes == ratio.intervals || reference.escapes == reference.intervals) {
-      ratio.warnings.emplace_back("All runs of one side escape at their first evaluation: the ratio has no bound.");
+      ratio.warnings.emplace_back("not computed, because all runs of one side escape at their first evaluation.");
     } else if (!fit) {
       ratio.warnings.emplace_back(
-          "The settings separate the runs that escape from the others: the fit has no maximum.");
+          "not computed, because the settings alone tell which runs escape (separation): the likelihood has no "
+          "maximum.");
     } else {
       const auto column = std::find(columns.begin(), columns.end(), std::pair(grouping.compare, ratio.level));
       const auto at = static_cast<size_t>(column - columns.begin());
       if (column == columns.end() || std::isnan(fit->coefficients[at])) {
         ratio.warnings.push_back(
-            fmt::format("{} goes with another setting: their effects cannot be separated.", text_of(ratio.level)));
+            fmt::format("not computed, because {} always goes with the same values of other settings (collinearity).",
+                        text_of(ratio.level)));
         continue;
       }
       ratio.ratio = ratio_of(fit->coefficients[at], fit->standard_errors[at]);
       constexpr size_t kEscapesAColumn = 10;
       if (static_cast<size_t>(escapes) < kEscapesAColumn * columns.size()) {
         ratio.warnings.push_back(
-            fmt::format("{} escapes for {} coefficients, below the usual ten each: the interval is rough.", escapes,
-                        columns.size()));
+            fmt::format("{} escapes for {} coefficients; with fewer than {} each the interval is approximate.", escapes,
+                        columns.size(), kEscapesAColumn));
       }
     }
   }

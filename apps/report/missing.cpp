@@ -24,7 +24,7 @@ void add_unfinished(std::vector<std::string>& lines, const Json& comparison, siz
   const size_t left = unfinished.size() + not_begun;
   if (left == 0) return;
   std::string line =
-      fmt::format("{} of {} runs are not done (no result.json)", left, left + comparison["runs"].get<size_t>());
+      fmt::format("{} of {} runs are not finished (no result.json)", left, left + comparison["runs"].get<size_t>());
   if (not_begun > 0) line += fmt::format("; {} of them have not begun", not_begun);
   if (comparison["failed"] > 0) line += fmt::format("; {} of them failed", comparison["failed"].get<int64_t>());
   lines.push_back(line + ".");
@@ -32,7 +32,7 @@ void add_unfinished(std::vector<std::string>& lines, const Json& comparison, siz
   constexpr size_t kMostNames = 5;
   std::vector<std::string> names;
   for (size_t i = 0; i < std::min(unfinished.size(), kMostNames); ++i) names.push_back(unfinished[i]);
-  lines.push_back(fmt::format("Not done: {}{}.", fmt::join(names, ", "),
+  lines.push_back(fmt::format("Not finished: {}{}.", fmt::join(names, ", "),
                               unfinished.size() > kMostNames ? " and others, which comparison.json lists" : ""));
 }
 

@@ -40,20 +40,20 @@ std::string with_null_for_nan(const std::string& text) {
 /// Parses a JSON object. `where` names the file, and perhaps the line, in errors.
 Json parse_object(const std::string& text, const std::string& where) {
   Json json = parse_json(with_null_for_nan(text), where);
-  check(json.is_object(), "{}: damaged: not a JSON object", where);
+  check(json.is_object(), "{}: damaged: it must be one JSON object", where);
   return json;
 }
 
 double number(const Json& object, const char* key, const std::string& where) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return kNoFigure;
-  check(found->is_number(), "{}: {} should be a number, it is {}", where, key, found->dump());
+  check(found->is_number(), "{}: {} must be a number or null, it is {}", where, key, found->dump());
   return found->get<double>();
 }
 
 int64_t whole_number(const Json& object, const char* key, const std::string& where) {
   const auto found = object.find(key);
-  check(found != object.end() && found->is_number_integer(), "{}: {} should be a whole number, it is {}", where, key,
+  check(found != object.end() && found->is_number_integer(), "{}: {} must be a whole number, it is {}", where, key,
         found == object.end() ? "missing" : found->dump());
   return found->get<int64_t>();
 }
@@ -82,13 +82,14 @@ std::vector<RunEvaluation> read_evaluations(const std::string& path) {
     begin = end + 1;
     ++count;
     const std::string where = fmt::format("{}, line {}", path, count);
-    check(line.starts_with('{') && line.ends_with('}'), "{}: damaged: not a JSON object", where);
+    check(line.starts_with('{') && line.ends_with('}'), "{}: damaged: it must be one JSON object", where);
     if (line.find("\"val_accuracy\"") == line.npos) continue;
     const Json json = parse_object(std::string(line), where);
     const RunEvaluation evaluation = {whole_number(json, "step", where), number(json, "val_loss", where),
                                       number(json, "val_accuracy", where)};
-    check(evaluations.empty() || evaluations.back().step < evaluation.step, "{}: damaged: step {} after step {}", where,
-          evaluation.step, evaluations.empty() ? 0 : evaluations.back().step);
+    check(evaluations.empty() || evaluations.back().step < evaluation.step,
+          "{}: damaged: steps must rise, step {} follows step {}", where, evaluation.step,
+          evaluations.empty() ? 0 : evaluations.back().step);
     evaluations.push_back(evaluation);
   }
   return evaluations;
@@ -170,7 +171,8 @@ struct Found {
 /// The runs and sweeps at or below a folder.
 Found find_runs(const std::string& folder) {
   std::error_code error;
-  check(fs::is_directory(folder, error), "report: {} is not a folder", folder);
+  check(fs::is_directory(folder, error),
+        "report: {} is not a folder; allowed are run folders, sweeps, and folders that contain them", folder);
   Found found;
   const auto look = [&](const std::string& path) {
     if (fs::exists(path + "/config.json")) found.runs.push_back(path);
@@ -182,10 +184,10 @@ Found find_runs(const std::string& folder) {
       if (entry.is_directory()) look(entry.path());
     }
   } catch (const fs::filesystem_error& failure) {
-    throw Error(fmt::format("cannot read {}: {}", failure.path1().string(), failure.code().message()));
+    throw Error(fmt::format("report: cannot read {}: {}", failure.path1().string(), failure.code().message()));
   }
-  check(!found.runs.empty() || !found.sweeps.empty(), "report: {} holds no run folder (no config.json at any depth)",
-        folder);
+  check(!found.runs.empty() || !found.sweeps.empty(),
+        "report: {} contains no run folder (with a config.json) and no sweep, at any depth", folder);
   std::sort(found.runs.begin(), found.runs.end());
   std::sort(found.sweeps.begin(), found.sweeps.end());
   return found;
@@ -218,7 +220,7 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
       const std::string config_path = folder + "/config.json";
       const Json config = parse_object(read_file(config_path), config_path);
       check(config.contains("settings") && config["settings"].is_object(),
-            "{}: no \"settings\" in it; not the config.json of a run", config_path);
+            "{}: it must have an object \"settings\", as the config.json of a run", config_path);
       const std::string key = run_key(named_settings(config["settings"]));
       if (!fs::exists(folder + "/result.json")) {
         unfinished.emplace(key, folder);
@@ -231,7 +233,7 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
         continue;
       }
       Run& other = collection.runs[found->second];
-      check(agree(other, run), "{} and {} hold the same run with different results; leave one of them out",
+      check(agree(other, run), "report: {} and {} are the same run with different results; give one of them alone",
             other.folder, run.folder);
       ++twice;
       if (other.evaluations.empty()) other = std::move(run);
@@ -252,8 +254,7 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
   }
 
   if (twice > 0)
-    collection.notes.push_back(
-        fmt::format("{} folders hold a run that is there already: each run counts once.", twice));
+    collection.notes.push_back(fmt::format("Folders that are copies of another run: {}. Each run counts once.", twice));
   int64_t without = 0, too_late = 0;
   for (Run& run : collection.runs) {
     if (run.evaluations.empty()) ++without;
@@ -266,13 +267,13 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
   }
   if (without > 0) {
     collection.notes.push_back(fmt::format(
-        "{} runs have no evaluations in metrics.jsonl: they are in the counts of outcomes, but not in figures "
+        "Runs without evaluations in metrics.jsonl: {}. They are in the counts of outcomes, but not in figures "
         "that depend on steps.",
         without));
   }
   if (too_late > 0) {
     collection.notes.push_back(
-        fmt::format("{} runs are left out: they have no evaluation until step {}.", too_late, until.value_or(0)));
+        fmt::format("Runs left out, with no evaluation up to step {}: {}.", until.value_or(0), too_late));
   }
   std::sort(collection.runs.begin(), collection.runs.end(),
             [](const Run& a, const Run& b) { return a.folder < b.folder; });

@@ -78,7 +78,8 @@ std::optional<Matrix> inverse(const Matrix& a) {
 }  // namespace
 
 Interval wilson_interval(int64_t successes, int64_t total) {
-  check(0 <= successes && successes <= total && total > 0, "wilson_interval: {} of {}", successes, total);
+  check(0 <= successes && successes <= total && total > 0,
+        "wilson_interval: from 0 to all of at least one trial can succeed, not {} of {}", successes, total);
   const auto n = static_cast<double>(total);
   const double p = static_cast<double>(successes) / n, z = two_sided_95();
   const double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
@@ -87,7 +88,7 @@ Interval wilson_interval(int64_t successes, int64_t total) {
 }
 
 FisherTest fisher_test(int64_t a_yes, int64_t a_no, int64_t b_yes, int64_t b_no) {
-  check(std::min({a_yes, a_no, b_yes, b_no}) >= 0, "fisher_test: negative counts");
+  check(std::min({a_yes, a_no, b_yes, b_no}) >= 0, "fisher_test: counts must not be negative");
   const int64_t yes = a_yes + b_yes, a = a_yes + a_no, total = a + b_yes + b_no;
   const int64_t first = std::max<int64_t>(0, a + yes - total), last = std::min(a, yes);
   if (first == last) return {1, 1};
@@ -105,7 +106,7 @@ FisherTest fisher_test(int64_t a_yes, int64_t a_no, int64_t b_yes, int64_t b_no)
 }
 
 double mcnemar_test(int64_t only_a, int64_t only_b) {
-  check(std::min(only_a, only_b) >= 0, "mcnemar_test: negative counts");
+  check(std::min(only_a, only_b) >= 0, "mcnemar_test: counts must not be negative");
   if (only_a + only_b == 0) return 1;
   const boost::math::binomial coin(static_cast<double>(only_a + only_b), 0.5);
   return std::min(1.0, 2 * cdf(coin, static_cast<double>(std::min(only_a, only_b))));
@@ -165,7 +166,8 @@ std::optional<LogRankTest> log_rank_test(const std::vector<Survival>& a, const s
 
 std::optional<LogisticFit> logistic_regression(const std::vector<std::vector<double>>& rows,
                                                const std::vector<bool>& outcomes) {
-  check(!rows.empty() && rows.size() == outcomes.size(), "logistic_regression: {} rows, {} outcomes", rows.size(),
+  check(!rows.empty() && rows.size() == outcomes.size(),
+        "logistic_regression: needs at least one row and an outcome for each, not {} rows and {} outcomes", rows.size(),
         outcomes.size());
   const std::vector<size_t> columns = independent_columns(rows);
   const size_t n = columns.size();
@@ -213,7 +215,7 @@ Ratio ratio_of(double coefficient, double standard_error) {
 }
 
 double quantile(std::vector<double> numbers, double probability) {
-  check(!numbers.empty(), "quantile: of no numbers");
+  check(!numbers.empty(), "quantile: needs at least one number");
   std::sort(numbers.begin(), numbers.end());
   const double at = probability * static_cast<double>(numbers.size() - 1);
   const auto below = static_cast<size_t>(at);
@@ -222,7 +224,7 @@ double quantile(std::vector<double> numbers, double probability) {
 }
 
 double mean(const std::vector<double>& numbers) {
-  check(!numbers.empty(), "mean: of no numbers");
+  check(!numbers.empty(), "mean: needs at least one number");
   return std::accumulate(numbers.begin(), numbers.end(), 0.0) / static_cast<double>(numbers.size());
 }
 

@@ -178,7 +178,7 @@ Table pooled_table(const Grouping& grouping, const Json& pooled, const Json& haz
       row.push_back(p_cell(entry["fisher_p"]));
       row.push_back(ratio_cell(hazard[i - 1]["ratio"], hazard[i - 1]["low"], hazard[i - 1]["high"]));
       collect_warnings(table, entry, level);
-      collect_warnings(table, hazard[i - 1], level + ", hazard");
+      collect_warnings(table, hazard[i - 1], level + ", hazard ratio");
     }
     add_other_outcomes(row, entry);
   }
