@@ -11,10 +11,16 @@ namespace {
 
 constexpr int64_t kSoftmaxRows = 128;  // in one chunk of work
 
-/// body(begin, end) for chunks of the rows of (..., n) numbers, of which there are none if n is 0.
-template <class Body>
-void for_each_chunk(int64_t size, int64_t n, Body body) {
-  parallel_for(n == 0 ? 0 : size / n, kSoftmaxRows, body);
+/// body(begin, end) for chunks of the rows of x (..., n), of which there are none if n is 0.
+template <Real T, class Body>
+void for_each_chunk(const Array<T>& x, Body body) {
+  parallel_for(x.dim(-1) == 0 ? 0 : x.size() / x.dim(-1), kSoftmaxRows, body);
+}
+
+/// The rows of a chunk of x (..., n).
+template <Real T>
+SoftmaxInput<T> rows_of(const Array<T>& x, int64_t begin, int64_t end) {
+  return {.rows = end - begin, .n = x.dim(-1), .x = x.data() + begin * x.dim(-1)};
 }
 
 template <Real T>
@@ -37,12 +43,11 @@ Tensor<T> log_softmax(const Tensor<T>& x) {
   check_shape(x.value().rank() >= 1, "log_softmax: needs at least one axis, the shape is {}", x.shape());
   auto y = Array<T>::uninitialized(x.shape());
   T* to = y.edit();
-  const int64_t n = x.dim(-1);
-  for_each_chunk(y.size(), n, [&](int64_t begin, int64_t end) {
+  for_each_chunk(y, [&](int64_t begin, int64_t end) {
     auto normalizers = Array<T>::uninitialized({end - begin, 2});
-    const T* from = x.value().data() + begin * n;
-    row_kernels<T>().softmax_normalizers(end - begin, n, from, normalizers.edit());
-    row_kernels<T>().log_softmax(end - begin, n, from, normalizers.data(), to + begin * n);
+    const SoftmaxInput<T> rows = rows_of(x.value(), begin, end);
+    row_kernels<T>().softmax_normalizers(rows, normalizers.edit());
+    row_kernels<T>().log_softmax(rows, normalizers.data(), to + begin * rows.n);
   });
   return record<T>("log_softmax", y, {x}, [y](const Array<T>& dy, const Want&) -> Grads<T> {
     // dx_i = dy_i - softmax_i sum_j dy_j
@@ -50,7 +55,7 @@ Tensor<T> log_softmax(const Tensor<T>& x) {
     T* out = dx.edit();
     const T *from = dy.data(), *logs = y.data();
     const int64_t width = y.dim(-1);
-    for_each_chunk(y.size(), width, [&](int64_t begin, int64_t end) {
+    for_each_chunk(y, [&](int64_t begin, int64_t end) {
       for (int64_t at = begin * width; at < end * width; at += width) {
         T total = T(0);
         for (int64_t i = at; i < at + width; ++i) total += from[i];
@@ -69,9 +74,8 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Array<int64_t>& targets) 
   auto normalizers = Array<T>::uninitialized({rows, 2});
   Array<T> losses({rows});
   T *normalizers_to = normalizers.edit(), *loss = losses.edit();
-  for_each_chunk(rows * vocab, vocab, [&](int64_t begin, int64_t end) {
-    row_kernels<T>().softmax_normalizers(end - begin, vocab, logits.value().data() + begin * vocab,
-                                         normalizers_to + 2 * begin);
+  for_each_chunk(logits.value(), [&](int64_t begin, int64_t end) {
+    row_kernels<T>().softmax_normalizers(rows_of(logits.value(), begin, end), normalizers_to + 2 * begin);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t target = targets.data()[row];
       if (target == kIgnored) continue;
@@ -95,7 +99,7 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Array<int64_t>& targets) 
                            std::fill_n(out + at, vocab, T(0));
                            continue;
                          }
-                         row_kernels<T>().scaled_softmax(vocab, g, x.data() + at, normalizers.data() + 2 * row,
+                         row_kernels<T>().scaled_softmax(rows_of(x, row, row + 1), normalizers.data() + 2 * row, g,
                                                          out + at);
                          out[at + target] -= g;
                        }

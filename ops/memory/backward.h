@@ -13,8 +13,8 @@
 //   m_t = max(lf + m_{t-1}, ig): with f = exp(lf + m_{t-1} - m_t) and i = exp(ig - m_t), dm_t -= f df + i di.
 // At the start of a chunk the forward computes A afresh from C. dA is passed on all the same, as if A had been carried:
 // A is a function of C, so the recurrence brings the same cotangent to C. But where a token cancels what was stored,
-// A_t is small beside its terms, and dA_t beside the gradients that it would give to each of them. There dC_t += C_t
-// (dA_t + dA_t^T) instead.
+// A_t is small beside its terms, and dA_t beside the gradients that it would give to each of them. There A_t comes from
+// C_t, and so dC_t += C_t (dA_t + dA_t^T) instead.
 #pragma once
 
 #include "ops/memory/forward.h"

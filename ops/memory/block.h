@@ -7,8 +7,8 @@
 //   C_t = g_t C + sum_{i<=t} W_ti k_i v_i^T,    g_t = f'_1 ... f'_t,   W_ti = i'_i f'_{i+1} ... f'_t.
 // Let A = C^T C, U = K C and M = K K^T. For a row x, of token t, with p = W_t o (V x) and r = W_t o (U x) (o: element
 // by element),
-//   A_t x = g_t^2 A x + g_t U^T p + V^T (g_t r + W_t o (M p)),    C_t x = g_t C x + K^T p,   C_t^T x = g_t C^T x + V^T
-//   (W_t o (K x)).
+//   A_t x = g_t^2 A x + g_t U^T p + V^T (g_t r + W_t o (M p)),
+//   C_t x = g_t C x + K^T p,   C_t^T x = g_t C^T x + V^T (W_t o (K x)).
 // For a row of every token these are products of matrices: d^2 + 4 c d + c^2 multiplications for each, with c tokens.
 //
 // The traces that bound A_t's eigenvalues (spectrum.h) follow from the same small matrices. With D = diag(W_t),
@@ -30,31 +30,56 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// Of the absolute values of tr A_t's terms against tr A_t: a token beyond begins a new block.
+/// A token at which the absolute values of tr A_t's terms add up to more than this times tr A_t begins a new block.
 inline constexpr double kBlockCancelLimit = 8;
 
-/// So many terms of a product are added up before their sum is added to the others': where they have one sign, as with
-/// keys that are alike, rounding errors grow with the number of terms.
+/// Terms of a product that are summed at a time, before these sums are added: where the terms have one sign, as with
+/// keys that are alike, the rounding error of a sum grows with its length.
 inline constexpr int64_t kSummedAtOnce = 64;
 
-/// c = a b or c += a b, as in MatrixProduct: a is (m, k), b (k, n), c (m, n).
+/// A matrix whose rows begin `row` numbers apart, and its columns `column`.
 template <typename T>
-ORTHOREAD_INLINE void product(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_column, const T* b,
-                              int64_t b_row, T* c, int64_t c_row, Store how = Store::replace) {
-  for (int64_t first = 0; m > 0 && first < k; first += kSummedAtOnce) {
-    const int64_t depth = k - first < kSummedAtOnce ? k - first : kSummedAtOnce;
-    multiply(MatrixProduct<T>{m, n, depth, a + first * a_column, a_row, a_column, b + first * b_row, b_row, c, c_row,
-                              first == 0 ? how : Store::add});
+struct Strided {
+  T* first;
+  int64_t row, column = 1;
+};
+/// The same with neighbouring columns.
+template <typename T>
+struct RowMajor {
+  T* first;
+  int64_t row;
+};
+/// A product's sizes: a is (m, k), b (k, n).
+struct ProductSize {
+  int64_t m, n, k;
+};
+
+/// c = a b or c += a b, as in MatrixProduct.
+template <typename T>
+ORTHOREAD_INLINE void product(ProductSize size, Strided<const T> a, RowMajor<const T> b, RowMajor<T> c,
+                              Store how = Store::replace) {
+  for (int64_t first = 0; size.m > 0 && first < size.k; first += kSummedAtOnce) {
+    multiply(MatrixProduct<T>{.m = size.m,
+                              .n = size.n,
+                              .k = size.k - first < kSummedAtOnce ? size.k - first : kSummedAtOnce,
+                              .a = a.first + first * a.column,
+                              .a_row = a.row,
+                              .a_column = a.column,
+                              .b = b.first + first * b.row,
+                              .b_row = b.row,
+                              .c = c.first,
+                              .c_row = c.row,
+                              .store = first == 0 ? how : Store::add});
   }
 }
 
-/// to = from^T: from is (rows, columns), and its rows begin from_row numbers apart.
+/// to = from^T: from is (rows, columns).
 template <typename T>
-void transpose(int rows, int columns, const T* from, int64_t from_row, T* to, int64_t to_row) {
+void transpose(int rows, int columns, RowMajor<const T> from, RowMajor<T> to) {
   constexpr int tile = 16;  // a line of a cache
   for (int i = 0; i < rows; i += tile)
     for (int j = 0; j < columns; ++j)
-      for (int n = i; n < i + tile && n < rows; ++n) to[j * to_row + n] = from[n * from_row + j];
+      for (int n = i; n < i + tile && n < rows; ++n) to.first[j * to.row + n] = from.first[n * from.row + j];
 }
 
 /// The products U A^k U^T, V A^k U^T and V A^k V^T for one k, c x c.
@@ -79,7 +104,7 @@ struct BlockTraces {
 template <typename T>
 struct Block {
   int d, c;              // width, most tokens
-  bool powers;           // tr A_t^2 and tr A_t^3 are wanted
+  bool powers;           // whether tr A_t^2 and tr A_t^3 are needed
   int tokens = 0;        // rows there are; beyond them all matrices are 0
   bool in_base = false;  // row 0 is of a token that the base holds already
 
@@ -88,7 +113,7 @@ struct Block {
   T *K, *X, *X_A;               // c x d, (U; V) 2c x d, X A
   T *V_U_K, *X_A_transposed;    // V, U and K transposed, side by side, d x 3c; d x 2c
   T* M;                         // K K^T
-  RowProducts<T> G[3];          // for A^0, and for A and A^2 where powers are wanted
+  RowProducts<T> G[3];          // for A^0, and for A and A^2 where powers are needed
   T *W, *g;                     // c x c, c
   T* N;                         // the n_t, c x d
   T m = T(0);
@@ -173,9 +198,8 @@ void compute_gram(const Block<T>& b) {
   for (int64_t i = 0; i < d; i += rows) {
     const int64_t count = d - i < rows ? d - i : rows, rest = d - i - count;
     T* diagonal = b.A + i * d + i;
-    product<T>(count, d - i, d, b.C + i, 1, d, b.C + i, d, diagonal, d);
-    transpose(static_cast<int>(count), static_cast<int>(rest), static_cast<const T*>(diagonal + count), d,
-              diagonal + count * d, d);
+    product<T>({count, d - i, d}, {b.C + i, 1, d}, {b.C + i, d}, {diagonal, d});
+    transpose<T>(static_cast<int>(count), static_cast<int>(rest), {diagonal + count, d}, {diagonal + count * d, d});
   }
 }
 
@@ -187,7 +211,7 @@ Wide<T> cube_of(const Block<T>& b) {
   for (int64_t i = 0; i < d; i += rows) {
     const int64_t count = d - i < rows ? d - i : rows;
     const T* A = b.A + i * d;
-    product<T>(count, d, d, A, d, 1, b.A, d, b.V_U_K, d);
+    product<T>({count, d, d}, {A, d}, {b.A, d}, {b.V_U_K, d});
     for (int64_t n = 0; n < count; ++n)
       sum += wide_dot<T>(b.width(), static_cast<const T*>(b.V_U_K + n * d), A + n * d);
   }
@@ -214,7 +238,7 @@ void measure_base(const ReadPlan<T>& plan, bool afresh, Block<T>& b) {
 /// Begins a block on the base that is there: the memory after the last block, or the one before the first token.
 template <typename T>
 void begin_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
-  transpose(b.d, b.d, static_cast<const T*>(b.C), b.d, b.C_transposed, b.d);
+  transpose<T>(b.d, b.d, {b.C, b.d}, {b.C_transposed, b.d});
   if (plan.gram) compute_gram(b);
   measure_base(plan, in_base, b);
   clear_block(plan, in_base, b);
@@ -246,32 +270,33 @@ void add_rows(const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int
 template <typename T>
 void add_base_products(int from, Block<T>& b) {
   const int64_t d = b.d, count = b.tokens - from;
-  product<T>(count, d, d, b.k(from), d, 1, b.C, d, b.u(from), d);
+  product<T>({count, d, d}, {b.k(from), d}, {b.C, d}, {b.u(from), d});
   for (const int64_t row : {from, b.c + from}) {
-    if (b.powers) product<T>(count, d, d, b.X + row * d, d, 1, b.A, d, b.X_A + row * d, d);
+    if (b.powers) product<T>({count, d, d}, {b.X + row * d, d}, {b.A, d}, {b.X_A + row * d, d});
   }
 }
 
-/// The rows from `from` on of x y^T, (c, c), from y^T, whose rows begin y_row numbers apart. x y^T is symmetric.
+/// The rows from `from` on of x y^T, (c, c), from y^T. x y^T is symmetric.
 template <typename T>
-void add_symmetric_product(int from, const Block<T>& b, const T* x, const T* y_transposed, int64_t y_row, T* xy) {
+void add_symmetric_product(int from, const Block<T>& b, const T* x, RowMajor<const T> y_transposed, T* xy) {
   const int64_t d = b.d, c = b.c;
-  product<T>(b.tokens - from, c, d, x + from * d, d, 1, y_transposed, y_row, xy + from * c, c);
+  product<T>({b.tokens - from, c, d}, {x + from * d, d}, y_transposed, {xy + from * c, c});
   for (int j = from; j < b.tokens; ++j)
-    for (int i = 0; i < j; ++i) xy[i * c + j] = xy[j * c + i];  // as it is there first
+    for (int i = 0; i < j; ++i) xy[i * c + j] = xy[j * c + i];  // equal, but for rounding
 }
 
 /// The rows and columns from `from` on of X Y^T, X and Y being (U; V) or products of it with A; y_transposed has V and
 /// then U.
 template <typename T>
-void add_row_products(int from, const Block<T>& b, const T* x, const T* y_transposed, int64_t y_row,
+void add_row_products(int from, const Block<T>& b, const T* x, RowMajor<const T> y_transposed,
                       const RowProducts<T>& G) {
   const int64_t d = b.d, c = b.c, count = b.tokens - from;
-  const T *U = x, *V = x + c * d, *VT = y_transposed, *UT = VT + c;
-  add_symmetric_product(from, b, U, UT, y_row, G.UU);
-  add_symmetric_product(from, b, V, VT, y_row, G.VV);
-  product<T>(count, c, d, V + from * d, d, 1, UT, y_row, G.VU + from * c, c);
-  product<T>(from, count, d, V, d, 1, UT + from, y_row, G.VU + from, c);
+  const T *U = x, *V = x + c * d;
+  const RowMajor<const T> VT = y_transposed, UT = {VT.first + c, VT.row};
+  add_symmetric_product(from, b, U, UT, G.UU);
+  add_symmetric_product(from, b, V, VT, G.VV);
+  product<T>({count, c, d}, {V + from * d, d}, UT, {G.VU + from * c, c});
+  product<T>({from, count, d}, {V, d}, {UT.first + from, UT.row}, {G.VU + from, c});
 }
 
 /// The products of the rows from `from` on with one another.
@@ -279,20 +304,20 @@ template <typename T>
 void add_small_products(const ReadPlan<T>& plan, int from, Block<T>& b) {
   const int64_t d = b.d, c = b.c;
   const auto transposed = [&](const T* rows, int64_t row, T* to) {
-    transpose(b.tokens - from, b.d, rows + from * d, d, to + from, row);
+    transpose<T>(b.tokens - from, b.d, {rows + from * d, d}, {to + from, row});
   };
   const T* const rows[3] = {b.V(), b.U(), b.K};
   for (int n = 0; n < 3; ++n) transposed(rows[n], 3 * c, b.V_U_K + n * c);
   if (!plan.orthogonalized) return;
-  const T* V_U = b.V_U_K;
-  add_symmetric_product(from, b, static_cast<const T*>(b.K), V_U + 2 * c, 3 * c, b.M);
-  add_row_products(from, b, static_cast<const T*>(b.X), V_U, 3 * c, b.G[0]);
+  const RowMajor<const T> V_U = {b.V_U_K, 3 * c};
+  add_symmetric_product<T>(from, b, b.K, {b.V_U_K + 2 * c, 3 * c}, b.M);
+  add_row_products<T>(from, b, b.X, V_U, b.G[0]);
   if (!b.powers) return;
   const T* A_rows = b.X_A;
   transposed(A_rows + c * d, 2 * c, b.X_A_transposed);
   transposed(A_rows, 2 * c, b.X_A_transposed + c);
-  add_row_products(from, b, A_rows, V_U, 3 * c, b.G[1]);
-  add_row_products<T>(from, b, A_rows, b.X_A_transposed, 2 * c, b.G[2]);
+  add_row_products(from, b, A_rows, V_U, b.G[1]);
+  add_row_products<T>(from, b, A_rows, {b.X_A_transposed, 2 * c}, b.G[2]);
 }
 
 /// tr A_t and the absolute values of its terms.
@@ -402,7 +427,7 @@ void end_block(Block<T>& b) {
   T* weighted = b.V_U_K;  // which is used up
   for (int i = 0; i < b.tokens; ++i) scale(b.width(), w[i], static_cast<const T*>(b.k(i)), weighted + i * d);
   for (int i = 0; i < d; ++i) scale(b.width(), g, static_cast<const T*>(b.C + i * d), b.C + i * d);
-  product<T>(d, d, b.tokens, weighted, 1, d, b.V(), d, b.C, d, Store::add);
+  product<T>({d, d, b.tokens}, {weighted, 1, d}, {b.V(), d}, {b.C, d}, Store::add);
   scale(b.width(), T(1), static_cast<const T*>(b.n_of(last)), b.n);
   b.m = b.m_of[last];
   b.of_base = b.traces[last];

@@ -12,7 +12,7 @@ namespace orthoread::ORTHOREAD_ISA {
 /// to = x + x^T, n x n.
 template <typename T>
 void add_transposed(int n, const T* x, T* to) {
-  transpose(n, n, x, n, to, n);
+  transpose<T>(n, n, {x, n}, {to, n});
   for (int64_t i = 0; i < static_cast<int64_t>(n) * n; ++i) to[i] += x[i];
 }
 
@@ -23,16 +23,16 @@ template <typename T>
 void base_cotangents(const ReadPlan<T>& plan, bool afresh, const Block<T>& b, T* spare, BlockCotangent<T>& dx) {
   const int d = b.d, c = b.c, tokens = b.tokens;
   if (!plan.orthogonalized) return;
-  product<T>(tokens, d, d, dx.X, d, 1, b.C_transposed, d, dx.K, d, Store::add);
-  product<T>(d, d, tokens, b.K, 1, d, dx.X, d, dx.C, d, Store::add);
+  product<T>({tokens, d, d}, {dx.X, d}, {b.C_transposed, d}, {dx.K, d}, Store::add);
+  product<T>({d, d, tokens}, {b.K, 1, d}, {dx.X, d}, {dx.C, d}, Store::add);
   add_transposed(c, static_cast<const T*>(dx.M), spare);
-  product<T>(c, d, c, spare, c, 1, b.K, d, dx.K, d, Store::add);
+  product<T>({c, d, c}, {spare, c}, {b.K, d}, {dx.K, d}, Store::add);
   add_transposed(c, static_cast<const T*>(dx.VV), spare);
-  product<T>(c, d, c, spare, c, 1, b.V(), d, dx.X + c * d, d, Store::add);
+  product<T>({c, d, c}, {spare, c}, {b.V(), d}, {dx.X + c * d, d}, Store::add);
   for (int i = 0; i < d; ++i) add(b.width(), T(2) * dx.of_trace, static_cast<const T*>(b.C + i * d), dx.C + i * d);
   if (!afresh || !plan.gram) return;
   add_transposed(d, static_cast<const T*>(dx.A), spare);
-  product<T>(d, d, d, b.C, d, 1, spare, d, dx.C, d, Store::add);
+  product<T>({d, d, d}, {b.C, d}, {spare, d}, {dx.C, d}, Store::add);
   zero_all(static_cast<int64_t>(d) * d, dx.A);
 }
 
@@ -42,9 +42,9 @@ void memory_after_backward(const Block<T>& b, T* spare, T* rows, BlockCotangent<
   const int d = b.d, c = b.c, last = b.tokens - 1;
   const T* w = b.w_of(last);
   T *K_dC = rows, *V_dC = rows + c * d;
-  transpose(d, d, static_cast<const T*>(dx.C), d, spare, d);
-  product<T>(b.tokens, d, d, b.K, d, 1, dx.C, d, K_dC, d);
-  product<T>(b.tokens, d, d, b.V(), d, 1, spare, d, V_dC, d);
+  transpose<T>(d, d, {dx.C, d}, {spare, d});
+  product<T>({b.tokens, d, d}, {b.K, d}, {dx.C, d}, {K_dC, d});
+  product<T>({b.tokens, d, d}, {b.V(), d}, {spare, d}, {V_dC, d});
   for (int i = 0; i < b.tokens; ++i) {
     dx.W[last * c + i] += wide_dot<T>(b.width(), static_cast<const T*>(K_dC + i * d), static_cast<const T*>(b.v(i)));
     add(b.width(), w[i], static_cast<const T*>(K_dC + i * d), dx.X + (c + i) * d);
@@ -66,9 +66,9 @@ void gram_after_backward(const Block<T>& b, T* spare, T* rows, BlockCotangent<T>
   Wide<T>*dW = dx.W + last * c, &dg = dx.g[last];
   T *Y = rows, *Y_of_V = rows + c * d;
   add_transposed(d, static_cast<const T*>(dx.A), spare);
-  product<T>(2 * c, d, d, b.X, d, 1, spare, d, Y, d);
+  product<T>({2 * c, d, d}, {b.X, d}, {spare, d}, {Y, d});
   T *R = spare, *E = spare + c * c;
-  product<T>(c, c, d, Y_of_V, d, 1, b.V_U_K, 3 * c, R, c);
+  product<T>({c, c, d}, {Y_of_V, d}, {b.V_U_K, 3 * c}, {R, c});
   for (int i = 0; i < b.tokens; ++i) {
     const Wide<T> R_uv = wide_dot<T>(b.width(), static_cast<const T*>(Y + i * d), static_cast<const T*>(b.v(i)));
     dg += Wide<T>(w[i]) * R_uv;
@@ -82,7 +82,7 @@ void gram_after_backward(const Block<T>& b, T* spare, T* rows, BlockCotangent<T>
     add(b.width(), g * w[i], static_cast<const T*>(Y_of_V + i * d), dx.X + i * d);
     add(b.width(), g * w[i], static_cast<const T*>(Y + i * d), dx.X + (c + i) * d);
   }
-  product<T>(b.tokens, d, b.tokens, E, c, 1, Y_of_V, d, dx.X + c * d, d, Store::add);
+  product<T>({b.tokens, d, b.tokens}, {E, c}, {Y_of_V, d}, {dx.X + c * d, d}, Store::add);
   for (int i = 0; i < d; ++i) {
     T* row = dx.A + i * d;
     dg += Wide<T>(T(2) * g) * wide_dot<T>(b.width(), static_cast<const T*>(row), static_cast<const T*>(b.A + i * d));

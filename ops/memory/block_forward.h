@@ -217,7 +217,7 @@ void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const 
     b.m = static_cast<T>(*state.m);
     b.m_of[tokens - 1] = static_cast<T>(*state.m_t);
     b.tokens = tokens;
-    transpose(d, d, static_cast<const T*>(b.C), d, b.C_transposed, d);
+    transpose<T>(d, d, {b.C, d}, {b.C_transposed, d});
     add_small_products(plan, 0, b);
   }
   run_blocks<T>(plan, shape, x, position, room, h, nullptr);

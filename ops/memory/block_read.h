@@ -9,7 +9,7 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// So many tokens are read at a time: their rows stay in the second-level cache, and fill the product's tiles.
+/// Tokens that are read at a time: their rows stay in the second-level cache, and fill the product's tiles.
 inline constexpr int kReadRows = 16;
 
 /// to = x o y.
@@ -75,47 +75,52 @@ void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const 
   const int d = at.d, c = at.c, size = at.size(), reach = group.reach();
   const Width<0> width{reach};
   T* first = records.at(term, 0);
-  product<T>(rows, reach, d, first, size, 1, b.V_U_K, 3 * c, first + at.Vx(), size);
-  product<T>(rows, reach, d, first, size, 1, b.V_U_K + c, 3 * c, first + at.Ux(), size);
+  product<T>({rows, reach, d}, {first, size}, {b.V_U_K, 3 * c}, {first + at.Vx(), size});
+  product<T>({rows, reach, d}, {first, size}, {b.V_U_K + c, 3 * c}, {first + at.Ux(), size});
   for (int i = 0; i < rows; ++i)
     times(width, static_cast<const T*>(b.w_of(group.row[i % group.count])),
           static_cast<const T*>(records.at(term, i) + at.Vx()), records.P + i * c);
-  product<T>(rows, reach, reach, records.P, c, 1, b.M, c, first + at.Mp(), size);
+  product<T>({rows, reach, reach}, {records.P, c}, {b.M, c}, {first + at.Mp(), size});
   for (int i = 0; i < rows; ++i)
     left_row(b, group.row[i % group.count], width, static_cast<const T*>(records.at(term, i)), at,
              static_cast<const T*>(records.P + i * c), records.L + i * 2 * c);
-  product<T>(rows, d, d, first, size, 1, b.A, d, first + at.Ax(), size);
-  product<T>(rows, d, reach, records.L, 2 * c, 1, b.U(), d, records.products, d);
-  product<T>(rows, d, reach, records.L + c, 2 * c, 1, b.V(), d, records.products, d, Store::add);
+  product<T>({rows, d, d}, {first, size}, {b.A, d}, {first + at.Ax(), size});
+  product<T>({rows, d, reach}, {records.L, 2 * c}, {b.U(), d}, {records.products, d});
+  product<T>({rows, d, reach}, {records.L + c, 2 * c}, {b.V(), d}, {records.products, d}, Store::add);
   for (int i = 0; i < rows; ++i) {
     const T g = b.g[group.row[i % group.count]];
     add(b.width(), g * g, static_cast<const T*>(records.at(term, i) + at.Ax()), records.products + i * d);
   }
 }
 
-/// to_i = g base^T x_i + side^T (W_t o (others x_i)), for the group's tokens; `others` is transposed, one of V_U_K's.
+/// The matrices of g base^T + side^T W_t others, which is C_t or C_t^T. `others` is transposed, one of V_U_K's.
 template <typename T>
-void times_memory(const Block<T>& b, const ReadGroup& group, const T* x, const T* base, const T* others, const T* side,
-                  T* small, T* to) {
+struct MemoryFactors {
+  const T *base, *side, *others;
+};
+/// to_i = (g base^T + side^T W_t others) x_i, for the group's tokens.
+template <typename T>
+void times_memory(const Block<T>& b, const ReadGroup& group, const MemoryFactors<T>& memory, const T* x, T* small,
+                  T* to) {
   const int d = b.d, c = b.c, reach = group.reach();
-  product<T>(group.count, reach, d, x, d, 1, others, 3 * c, small, c);
-  product<T>(group.count, d, d, x, d, 1, base, d, to, d);
+  product<T>({group.count, reach, d}, {x, d}, {memory.others, 3 * c}, {small, c});
+  product<T>({group.count, d, d}, {x, d}, {memory.base, d}, {to, d});
   for (int i = 0; i < group.count; ++i) {
     times(Width<0>{reach}, static_cast<const T*>(b.w_of(group.row[i])), static_cast<const T*>(small + i * c),
           small + i * c);
     scale(b.width(), b.g[group.row[i]], static_cast<const T*>(to + i * d), to + i * d);
   }
-  product<T>(group.count, d, reach, small, c, 1, side, d, to, d, Store::add);
+  product<T>({group.count, d, reach}, {small, c}, {memory.side, d}, {to, d}, Store::add);
 }
 /// to_i = C_t^T x_i.
 template <typename T>
 void transposed_memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
-  times_memory<T>(b, group, x, b.C, b.V_U_K + 2 * b.c, b.V(), small, to);
+  times_memory<T>(b, group, {.base = b.C, .side = b.V(), .others = b.V_U_K + 2 * b.c}, x, small, to);
 }
 /// to_i = C_t x_i.
 template <typename T>
 void memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
-  times_memory<T>(b, group, x, b.C_transposed, b.V_U_K, b.K, small, to);
+  times_memory<T>(b, group, {.base = b.C_transposed, .side = b.K, .others = b.V_U_K}, x, small, to);
 }
 
 /// The rows of a group's reads.
@@ -205,8 +210,8 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     combine(width, factor[i], static_cast<const T*>(next), T(-1), static_cast<const T*>(w), records.at(1, i));
     if (products[i] > most) most = products[i];
   }
-  for (int n = 1; n < most;
-       ++n) {  // term n % 3 of the records holds the n-th vector, and w the last one of those that are ready
+  // Term n % 3 of the records holds the n-th vector; for rows that need no more products, their last one.
+  for (int n = 1; n < most; ++n) {
     for (int i = 0; i < count; ++i)
       if (!deflate[i]) zero(width, records.at(n % 3, i));
     apply(b, group, count, n % 3, records);

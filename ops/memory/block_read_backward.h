@@ -94,9 +94,9 @@ void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, cons
                       BlockCotangent<T>& dx) {
   const int d = b.d, c = b.c, rows = count * group.count, reach = group.reach();
   const Width<0> width{reach};
-  product<T>(rows, reach, d, room.left, d, 1, b.V_U_K + 2 * c, 3 * c, room.K_left, c);
-  product<T>(rows, reach, d, room.right, d, 1, b.V_U_K, 3 * c, room.V_right, c);
-  product<T>(rows, d, d, room.right, d, 1, b.C_transposed, d, room.C_right, d);
+  product<T>({rows, reach, d}, {room.left, d}, {b.V_U_K + 2 * c, 3 * c}, {room.K_left, c});
+  product<T>({rows, reach, d}, {room.right, d}, {b.V_U_K, 3 * c}, {room.V_right, c});
+  product<T>({rows, d, d}, {room.right, d}, {b.C_transposed, d}, {room.C_right, d});
   for (int i = 0; i < rows; ++i) {
     const int token = group.row[i % group.count];
     T *left = room.left + i * d, *K_l = room.K_left + i * c, *V_r = room.V_right + i * c;
@@ -107,12 +107,12 @@ void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, cons
     times(width, w, static_cast<const T*>(V_r), V_r);
     scale(b.width(), b.g[token], static_cast<const T*>(room.C_right + i * d), room.C_right + i * d);
   }
-  product<T>(reach, d, rows, room.K_left, 1, c, room.right, d, dx.X + c * d, d, Store::add);
-  product<T>(reach, d, rows, room.V_right, 1, c, room.left, d, dx.K, d, Store::add);
+  product<T>({reach, d, rows}, {room.K_left, 1, c}, {room.right, d}, {dx.X + c * d, d}, Store::add);
+  product<T>({reach, d, rows}, {room.V_right, 1, c}, {room.left, d}, {dx.K, d}, Store::add);
   for (int i = 0; i < rows; ++i)
     scale(b.width(), b.g[group.row[i % group.count]], static_cast<const T*>(room.left + i * d), room.left + i * d);
-  product<T>(d, d, rows, room.left, 1, d, room.right, d, dx.C, d, Store::add);
-  product<T>(group.count, d, reach, room.V_right, c, 1, b.K, d, room.C_right, d, Store::add);
+  product<T>({d, d, rows}, {room.left, 1, d}, {room.right, d}, {dx.C, d}, Store::add);
+  product<T>({group.count, d, reach}, {room.V_right, c}, {b.K, d}, {room.C_right, d}, Store::add);
 }
 
 /// The pairs of one term, t from room.both and b from room.pairs: adds to dW and dg and, for each token, <dG, G>;
@@ -214,13 +214,13 @@ void pair_row(int count, int i, int most, BlockBackwardRoom<T>& room) {
     T* first = room.both.at(0, row);
     scale(Width<0>{size}, T(0.5), static_cast<const T*>(first), first);
   }
-  product<T>(terms - 1, size, terms - 1, hankel + 1, 1, 1, room.both.at(0, i),
-             static_cast<int64_t>(room.both.per_term) * size, room.pairs.at(0, i),
-             static_cast<int64_t>(room.pairs.per_term) * size);
+  product<T>({terms - 1, size, terms - 1}, {hankel + 1, 1},
+             {room.both.at(0, i), static_cast<int64_t>(room.both.per_term) * size},
+             {room.pairs.at(0, i), static_cast<int64_t>(room.pairs.per_term) * size});
   for (int j = terms - 1; j < most; ++j) zero_all(size, room.pairs.at(j, i));
 }
 
-/// The last pair of a deflated row takes out what the sum of the others has along w: t = w, b = -M^T w - M w.
+/// The last pair of a deflated row removes from M what rounding has left along w: t = w, b = -M^T w - M w.
 template <typename T>
 void last_pairs(const Block<T>& b, const ReadGroup& group, int most, BlockBackwardRoom<T>& room) {
   const int d = b.d, count = group.count, size = room.both.shape.size();
@@ -336,14 +336,14 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
     }
     for (int j = 0; j < pair_terms; ++j) pair_cotangents(b, group, j, room, g.radial, dx);
     const int pairs = pair_terms * count, c = b.c, reach = group.reach(), full_row = d + 2 * c;
-    product<T>(d, d, pairs, g.full_L, 1, full_row, g.t, d, dx.A, d, Store::add);
+    product<T>({d, d, pairs}, {g.full_L, 1, full_row}, {g.t, d}, {dx.A, d}, Store::add);
     for (const int half : {0, c}) {  // dU and dV
       T* dX = dx.X + half * d;
-      product<T>(reach, d, pairs, g.full_L + d + half, 1, full_row, g.t, d, dX, d, Store::add);
-      product<T>(reach, d, pairs, g.t_L + half, 1, 2 * c, room.pairs.numbers, room.pairs.shape.size(), dX, d,
+      product<T>({reach, d, pairs}, {g.full_L + d + half, 1, full_row}, {g.t, d}, {dX, d}, Store::add);
+      product<T>({reach, d, pairs}, {g.t_L + half, 1, 2 * c}, {room.pairs.numbers, room.pairs.shape.size()}, {dX, d},
                  Store::add);
     }
-    product<T>(reach, reach, pairs, g.b_P, 1, c, g.t_P, c, dx.M, c, Store::add);
+    product<T>({reach, reach, pairs}, {g.b_P, 1, c}, {g.t_P, c}, {dx.M, c}, Store::add);
   }
   for (int i = 0; i < count; ++i) {
     const T *dr = g.dr + i * d, *raw = rows.raw + i * d;

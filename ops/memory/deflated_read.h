@@ -195,8 +195,8 @@ void advance_both(W width, const Scaling<T>& s, const T* A, T* y, T* t, T* zeros
   }
 }
 
-/// The pairs of rows of t and b whose outer products add up to M, from the T_j y' and T_j t'. The last pair takes out
-/// what M has along w.
+/// The pairs of rows of t and b whose outer products add up to M, from the T_j y' and T_j t'. The last pair removes
+/// from M what rounding has left along w.
 template <typename T, class W>
 void pair_rows(W width, const Scaling<T>& s, const SeriesRows<T>& series, const DeflatedRows<T>& rows) {
   const int d = width.value, terms = s.series.terms;

@@ -227,29 +227,38 @@ T largest_of(int64_t n_all, const T* x) {
 }
 
 template <typename T>
-void softmax_normalizers(int64_t rows, int64_t n_all, const T* x, T* normalizers) {
-  for (int64_t row = 0; row < rows; ++row, x += n_all) {
-    const T largest = largest_of(n_all, x);
+void softmax_normalizers(const SoftmaxInput<T>& given, T* normalizers) {
+  const SoftmaxInput<T> input = given;
+  const T* x = input.x;
+  for (int64_t row = 0; row < input.rows; ++row, x += input.n) {
+    const T largest = largest_of(input.n, x);
     Pack<T> total = {};
-    each_part<T>(n_all, [&](int64_t at, auto n) { total = total + only(exp(load(x + at, n) - splat(largest)), n); });
+    each_part<T>(input.n, [&](int64_t at, auto n) { total = total + only(exp(load(x + at, n) - splat(largest)), n); });
     normalizers[2 * row] = largest;
     normalizers[2 * row + 1] = log(sum(total));
   }
 }
 
 template <typename T>
-void log_softmax(int64_t rows, int64_t n_all, const T* x, const T* normalizers, T* y) {
-  for (int64_t row = 0; row < rows; ++row, x += n_all, y += n_all) {
+void log_softmax(const SoftmaxInput<T>& given, const T* normalizers, T* y) {
+  const SoftmaxInput<T> input = given;
+  const T* x = input.x;
+  for (int64_t row = 0; row < input.rows; ++row, x += input.n, y += input.n) {
     const Pack<T> largest = splat(normalizers[2 * row]), log_total = splat(normalizers[2 * row + 1]);
-    each_part<T>(n_all, [&](int64_t at, auto n) { store(y + at, load(x + at, n) - largest - log_total, n); });
+    each_part<T>(input.n, [&](int64_t at, auto n) { store(y + at, load(x + at, n) - largest - log_total, n); });
   }
 }
 
 template <typename T>
-void scaled_softmax(int64_t n_all, T factor, const T* x, const T* normalizers, T* y) {
-  const Pack<T> largest = splat(normalizers[0]), log_total = splat(normalizers[1]);
-  each_part<T>(
-      n_all, [&](int64_t at, auto n) { store(y + at, splat(factor) * exp(load(x + at, n) - largest - log_total), n); });
+void scaled_softmax(const SoftmaxInput<T>& given, const T* normalizers, T factor, T* y) {
+  const SoftmaxInput<T> input = given;
+  const T* x = input.x;
+  for (int64_t row = 0; row < input.rows; ++row, x += input.n, y += input.n) {
+    const Pack<T> largest = splat(normalizers[2 * row]), log_total = splat(normalizers[2 * row + 1]);
+    each_part<T>(input.n, [&](int64_t at, auto n) {
+      store(y + at, splat(factor) * exp(load(x + at, n) - largest - log_total), n);
+    });
+  }
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

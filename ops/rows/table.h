@@ -54,6 +54,13 @@ struct NormGradients {
   T *dskip = nullptr, *dc = nullptr, *dz = nullptr;
 };
 
+/// `rows` rows of n > 0 numbers, with a softmax over each.
+template <Real T>
+struct SoftmaxInput {
+  int64_t rows, n;
+  const T* x;
+};
+
 template <Real T>
 struct RowKernels {
   void (*multiply)(const MatrixProduct<T>&);
@@ -71,12 +78,12 @@ struct RowKernels {
   void (*norm_backward)(const NormInput<T>&, const T* statistics, const T* dy, const NormGradients<T>&, T* y);
   void (*gated_norm_backward)(const NormInput<T>&, const T* statistics, const T* dy, const NormGradients<T>&, T* y);
 
-  /// For each row of n > 0 numbers: the largest, and log(sum(exp(x - largest))).
-  void (*softmax_normalizers)(int64_t rows, int64_t n, const T* x, T* normalizers);
-  /// y = x - log(sum(exp(x))) for each row, from its normalizers.
-  void (*log_softmax)(int64_t rows, int64_t n, const T* x, const T* normalizers, T* y);
-  /// y = factor exp(x) / sum(exp(x)) for one row, from its normalizers.
-  void (*scaled_softmax)(int64_t n, T factor, const T* x, const T* normalizers, T* y);
+  /// normalizers: of each row the largest number, and log(sum(exp(x - largest))).
+  void (*softmax_normalizers)(const SoftmaxInput<T>&, T* normalizers);
+  /// y = x - log(sum(exp(x))) for each row.
+  void (*log_softmax)(const SoftmaxInput<T>&, const T* normalizers, T* y);
+  /// y = factor exp(x) / sum(exp(x)) for each row.
+  void (*scaled_softmax)(const SoftmaxInput<T>&, const T* normalizers, T factor, T* y);
 };
 
 /// The kernels of the instruction set in use.
