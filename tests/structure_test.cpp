@@ -33,6 +33,13 @@ std::vector<std::string> includes(const fs::path& file) {
   return found;
 }
 
+std::string without_comments(const std::string& text) {
+  std::istringstream lines(text);
+  std::string code = "\n";
+  for (std::string line; std::getline(lines, line);) code += line.substr(0, line.find("//")) + "\n";
+  return code;
+}
+
 /// Whether the text calls this function: the whole name, before an opening parenthesis.
 bool calls(const std::string& text, const std::string& name) {
   for (size_t at = text.find(name + "("); at != std::string::npos; at = text.find(name + "(", at + 1)) {
@@ -159,6 +166,43 @@ TEST_CASE("structure: every op has a gradient check, here and in orthoread gradc
     CHECK_MESSAGE(calls(program, op), (op + ": apps/op_table.cpp lacks it"));
   }
   CHECK(ops.size() >= 40);
+}
+
+TEST_CASE("structure: an op is a header, a source, a test, and a line in the table") {
+  // Other files that have the name of an op in quotes: the operators of expressions; the ops that gradcheck checks in
+  // depth; "max" of a control group; "split", the training or the validation part.
+  const std::map<std::string, std::set<std::string>> others = {
+      {"apps/graph/expression.cpp", {"add", "sub", "mul", "div", "neg", "matmul"}},
+      {"apps/gradcheck/gradcheck.cpp", {"newton_schulz"}},
+      {"apps/gradcheck/targets.cpp", {"newton_schulz"}},
+      {"apps/sweep/machine.cpp", {"max"}},
+      {"apps/data.cpp", {"split"}}};
+  std::map<std::string, std::vector<std::string>> headers, definitions, names;  // by op
+  const std::set<std::string> ops = declared_ops();
+  for (const char* folder : {"core", "ops", "models", "data", "optim", "apps"}) {
+    for (const fs::path& path : sources(folder)) {
+      const std::string file = fs::relative(path, kRoot).generic_string(), text = without_comments(read_file(path));
+      const auto other = others.find(file);
+      for (const std::string& op : ops) {
+        const auto declared = [&](const std::string& before) {
+          return text.find(before + "Tensor<T> " + op + "(") != text.npos ||
+                 text.find(before + "std::vector<Tensor<T>> " + op + "(") != text.npos;
+        };
+        if (path.extension() == ".h" && declared("\n")) headers[op].push_back(file);
+        const bool defined = path.extension() == ".cpp" && file.starts_with("ops/") && declared("template ");
+        if (defined) definitions[op].push_back(file);
+        if (defined || text.find('"' + op + '"') == text.npos) continue;
+        if (other == others.end() || !other->second.contains(op)) names[op].push_back(file);
+      }
+    }
+  }
+  for (const std::string& op : ops) {
+    CAPTURE(op);
+    CHECK_MESSAGE(headers[op].size() == 1, fmt::format("headers: {}", fmt::join(headers[op], ", ")));
+    CHECK_MESSAGE(definitions[op].size() == 1, fmt::format("sources: {}", fmt::join(definitions[op], ", ")));
+    CHECK_MESSAGE(names[op] == std::vector<std::string>{"apps/op_table.cpp"},
+                  fmt::format("named in: {}", fmt::join(names[op], ", ")));
+  }
 }
 
 TEST_CASE("structure: the gradient checker needs only core, and no op needs it") {
