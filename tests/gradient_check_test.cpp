@@ -121,7 +121,7 @@ TEST_CASE("gradient check: a gradient that is tiny beside another one's") {
 }
 
 TEST_CASE("gradient check: a gradient of rounding errors alone passes") {
-  // a shift that the mean takes out again, after a function that rounds
+  // a shift that subtracting the mean undoes, after a function that rounds
   check_gradient("shift", {{3, 5}, {}}, [](const auto& x) {
     const auto y = x[0] * x[0] + x[1];
     return exp(y - mean(y, {-1}, true));

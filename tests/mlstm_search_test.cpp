@@ -57,7 +57,7 @@ struct Draw {
   int64_t d, S;
   MemoryRead read;
   Inputs<double> x;
-  ReadMask wanted;
+  ReadMask mask;
   bool taken_back;  // every second token cancels the one before: then C = 0
 };
 
@@ -109,8 +109,8 @@ Draw draw(int64_t number, bool single) {
   if (single)
     for (Array<double>& a : draw.x) a = cast<double>(cast<float>(a));
   if (chance(random, 0.2)) {
-    draw.wanted = ReadMask({1, S});
-    for (int64_t t = 0; t < S; ++t) draw.wanted.edit()[t] = chance(random, 0.5) ? 1 : 0;
+    draw.mask = ReadMask({1, S});
+    for (int64_t t = 0; t < S; ++t) draw.mask.edit()[t] = chance(random, 0.5) ? 1 : 0;
   }
   return draw;
 }
@@ -139,11 +139,11 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
   CAPTURE(at.S);
   CAPTURE(title(at.read));
   Array<double> dh = uniform_array(at.x[query].shape(), static_cast<uint64_t>(number), -1, 1);
-  for (int64_t i = 0; at.wanted.defined() && i < dh.size(); ++i) dh.edit()[i] *= at.wanted.data()[i / at.d];
+  for (int64_t i = 0; at.mask.defined() && i < dh.size(); ++i) dh.edit()[i] *= at.mask.data()[i / at.d];
 
   Results<double> exact = twin<double>(at.x, at.read, dh);
   const auto mask = [&](Results<double>& r) {
-    for (int64_t i = 0; at.wanted.defined() && i < dh.size(); ++i) r[0].edit()[i] *= at.wanted.data()[i / at.d];
+    for (int64_t i = 0; at.mask.defined() && i < dh.size(); ++i) r[0].edit()[i] *= at.mask.data()[i / at.d];
   };
   mask(exact);
   bool fits = true;
@@ -176,7 +176,7 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
   with_each_instruction_set([&] {
     Tally& tally = tallies[fmt::format("{} {}", single ? "float" : "double", name(instruction_set()))];
     (compared ? tally.compared : tally.finite_only) += 1;
-    const Results<T> results = fused<T>(at.x, at.read, dh, at.wanted);
+    const Results<T> results = fused<T>(at.x, at.read, dh, at.mask);
     for (size_t r = 0; r < results.size(); ++r) {
       double worst = 0;
       for (int64_t i = 0; i < exact[r].size(); ++i) {

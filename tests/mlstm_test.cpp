@@ -84,9 +84,9 @@ TEST_CASE("mlstm: gradients") {
     check_gradient("mlstm, " + title(read), inputs,
                    [&](const auto& x) { return mlstm(x[0], x[1], x[2], x[3], x[4], read); });
   }
-  const ReadMask wanted({2, 3}, {0, 1, 1, 1, 0, 0});
-  check_gradient("mlstm, wanted", inputs,
-                 [&](const auto& x) { return mlstm(x[0], x[1], x[2], x[3], x[4], MemoryRead::ns(5), wanted); });
+  const ReadMask mask({2, 3}, {0, 1, 1, 1, 0, 0});
+  check_gradient("mlstm, masked", inputs,
+                 [&](const auto& x) { return mlstm(x[0], x[1], x[2], x[3], x[4], MemoryRead::ns(5), mask); });
 }
 
 TEST_CASE_TEMPLATE("mlstm: the same bits on any number of threads, and without a history", T, float, double) {
@@ -137,8 +137,8 @@ TEST_CASE("mlstm: gates of any size stay finite" * doctest::test_suite("one thre
 }
 
 TEST_CASE("mlstm: what does not fit") {
-  const auto run_with = [](const Inputs<double>& x, const MemoryRead& read, const ReadMask& wanted = {}) {
-    return thrown([&] { mlstm<double>(x[0], x[1], x[2], x[3], x[4], read, wanted); });
+  const auto run_with = [](const Inputs<double>& x, const MemoryRead& read, const ReadMask& mask = {}) {
+    return thrown([&] { mlstm<double>(x[0], x[1], x[2], x[3], x[4], read, mask); });
   };
   const Inputs<double> x = plain(1, 2, 3, 4);
   Inputs<double> y = x;

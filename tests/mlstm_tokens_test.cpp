@@ -4,37 +4,37 @@
 
 using namespace orthoread;
 
-TEST_CASE("mlstm: outputs that are not wanted are 0 and change nothing") {
+TEST_CASE("mlstm: outputs of tokens that are not read are 0 and change nothing") {
   constexpr int64_t B = 2, S = 70, H = 2;
   for (const int64_t d : {6, 16}) {
     const Inputs<double> x = plain(B, S, H, d);
     for (const int64_t every : {1, 2, 20, 1000}) {  // all, half, too far apart for C^T C to be carried along, none
       CAPTURE(d);
       CAPTURE(every);
-      ReadMask wanted({B, S});
+      ReadMask mask({B, S});
       Array<double> zeroed = cotangent(x), ignored = zeroed;
       for (int64_t i = 0; i < B * S; ++i) {
-        const bool is_wanted = (i % S + i / S) % every == every / 2;  // not the same tokens of each sequence
-        wanted.edit()[i] = is_wanted ? 1 : 0;
-        if (is_wanted) continue;
+        const bool is_read = (i % S + i / S) % every == every / 2;  // not the same tokens of each sequence
+        mask.edit()[i] = is_read ? 1 : 0;
+        if (is_read) continue;
         std::fill_n(zeroed.edit() + i * H * d, H * d, 0.0);
         std::fill_n(ignored.edit() + i * H * d, H * d, kNaN);  // not even looked at
       }
       for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(5, 0.6)}) {
         CAPTURE(title(read));
         with_each_instruction_set([&] {
-          const Results<double> masked = fused<double>(x, read, ignored, wanted);
+          const Results<double> masked = fused<double>(x, read, ignored, mask);
           Results<double> all = fused<double>(x, read, zeroed);
           double* h = all[0].edit();
-          for (int64_t i = 0; i < all[0].size(); ++i) h[i] = wanted.data()[i / (H * d)] ? h[i] : 0;
+          for (int64_t i = 0; i < all[0].size(); ++i) h[i] = mask.data()[i / (H * d)] ? h[i] : 0;
           check_close(x, zeroed, masked, all, 1e-13);
           if (d == 6) CHECK(same_bits(masked[0], all[0]));  // whatever tokens are in the lanes beside it
         });
       }
       const MemoryRead in_double = MemoryRead::ns(8);  // also of floats
       Results<double> all = twin<double>(x, in_double, zeroed);
-      for (int64_t i = 0; i < all[0].size(); ++i) all[0].edit()[i] *= wanted.data()[i / (H * d)];
-      check_close(x, zeroed, fused<float>(x, in_double, ignored, wanted), all, 1e-6);
+      for (int64_t i = 0; i < all[0].size(); ++i) all[0].edit()[i] *= mask.data()[i / (H * d)];
+      check_close(x, zeroed, fused<float>(x, in_double, ignored, mask), all, 1e-6);
     }
   }
 }

@@ -47,7 +47,7 @@ void multiply(Array<T>& dx, int64_t i, double factor) {
   dx.edit()[i] *= number<T>(factor);
 }
 
-/// The way's worst error and limit; nothing if it was not gone.
+/// The way's worst error and limit; nothing if that way was off.
 inline std::optional<WayReport> went(const GradientReport& report, Way way) {
   for (const WayReport& at : report.ways)
     if (at.way == way) return at;
