@@ -66,7 +66,12 @@ struct ConvSiluInputs {
   int64_t taps() const { return weight_by_tap.dim(0); }
   int64_t at(int64_t sequence) const { return sequence * x.dim(1) * x.dim(2); }
   ConvInput<T> input(int64_t sequence) const {
-    return {x.dim(1), x.dim(2), taps(), x.data() + at(sequence), weight_by_tap.data(), bias.data()};
+    return {.tokens = x.dim(1),
+            .channels = x.dim(2),
+            .taps = taps(),
+            .x = x.data() + at(sequence),
+            .w = weight_by_tap.data(),
+            .bias = bias.data()};
   }
 };
 
@@ -86,8 +91,9 @@ struct CausalConvSiluBackward {
       auto du = Array<T>::uninitialized({x.dim(1), x.dim(2)});
       for (int64_t b = begin; b < end; ++b) {
         const int64_t at = inputs.at(b);
-        row_kernels<T>().conv_silu_backward(inputs.input(b), dy.data() + at,
-                                            {dx_to + at, dweight.of(b), dbias.of(b), du.edit()});
+        row_kernels<T>().conv_silu_backward(
+            inputs.input(b), dy.data() + at,
+            {.dx = dx_to + at, .dw = dweight.of(b), .dbias = dbias.of(b), .du = du.edit()});
       }
     });
     return {dx, permute(sum(dweight.sums(), {0}), {1, 0}).reshaped(weight_shape), sum(dbias.sums(), {0})};

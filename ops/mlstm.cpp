@@ -65,8 +65,10 @@ struct Heads {
     Forward y = {Array<T>::uninitialized(query.shape()), Array<T>::uninitialized({count(), size})};
     T *h = y.h.edit(), *checkpoints = y.checkpoints.edit();
     for_each(head_forward_scratch_size<T>(read, head_sizes), [&](int64_t i, T* scratch) {
-      head_forward<T>(read, head_sizes, head(i), h + feature_at(i), with_checkpoints ? checkpoints + i * size : nullptr,
-                      scratch);
+      head_forward<T>(read, head_sizes, head(i),
+                      {.h = h + feature_at(i),
+                       .checkpoints = with_checkpoints ? checkpoints + i * size : nullptr,
+                       .scratch = scratch});
     });
     return y;
   }
@@ -80,8 +82,11 @@ struct Heads {
     const HeadShape head_sizes = head_shape();
     for_each(head_backward_scratch_size<T>(read, head_sizes), [&](int64_t i, T* scratch) {
       const int64_t feature = feature_at(i), gate = gate_at(i);
-      head_backward<T>(read, head_sizes, head(i), dh.data() + feature, checkpoints.data() + i * checkpoints.dim(1),
-                       {to[0] + feature, to[1] + feature, to[2] + feature, to[3] + gate, to[4] + gate}, scratch);
+      head_backward<T>(read, head_sizes, head(i),
+                       {.dh = dh.data() + feature,
+                        .checkpoints = checkpoints.data() + i * checkpoints.dim(1),
+                        .dx = {to[0] + feature, to[1] + feature, to[2] + feature, to[3] + gate, to[4] + gate},
+                        .scratch = scratch});
     });
     return grads;
   }

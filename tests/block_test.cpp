@@ -89,9 +89,12 @@ struct Head {
     for (const int i : {0, 0, 1, 2, 3, 4}) y.emplace_back(inputs[static_cast<size_t>(i)].shape());
     Array<T> checkpoints({head_checkpoint_size<T>(of, shape)}), forward({head_forward_scratch_size<T>(of, shape)});
     Array<T> backward({head_backward_scratch_size<T>(of, shape)});
-    head_forward<T>(of, shape, x, y[0].edit(), checkpoints.edit(), forward.edit());
-    head_backward<T>(of, shape, x, inputs[5].data(), checkpoints.data(),
-                     {y[1].edit(), y[2].edit(), y[3].edit(), y[4].edit(), y[5].edit()}, backward.edit());
+    head_forward<T>(of, shape, x, {y[0].edit(), checkpoints.edit(), forward.edit()});
+    head_backward<T>(of, shape, x,
+                     {inputs[5].data(),
+                      checkpoints.data(),
+                      {y[1].edit(), y[2].edit(), y[3].edit(), y[4].edit(), y[5].edit()},
+                      backward.edit()});
     return y;
   }
 

@@ -67,10 +67,12 @@ void run_between_canaries(const MemoryRead& read, int64_t d, int64_t S, int64_t 
   Guarded<T> backward_scratch = empty(head_backward_scratch_size<T>(read, shape)), stream_scratch = forward_scratch;
 
   const HeadInputs<T> x{q.data(), k.data(), v.data(), input_gate.data(), log_forget.data()};
-  head_forward<T>(read, shape, x, h.data(), checkpoints.data(), forward_scratch.data());
-  head_backward<T>(read, shape, x, dh.data(), checkpoints.data(),
-                   {dq.data(), dk.data(), dv.data(), d_input_gate.data(), d_log_forget.data()},
-                   backward_scratch.data());
+  head_forward<T>(read, shape, x, {h.data(), checkpoints.data(), forward_scratch.data()});
+  head_backward<T>(read, shape, x,
+                   {dh.data(),
+                    checkpoints.data(),
+                    {dq.data(), dk.data(), dv.data(), d_input_gate.data(), d_log_forget.data()},
+                    backward_scratch.data()});
   for (Guarded<T>* written : {&h, &dq, &dk, &dv, &d_input_gate, &d_log_forget}) CHECK(written->finite_inside());
 
   Guarded<T> streamed = empty(S * d);

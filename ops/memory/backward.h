@@ -295,11 +295,13 @@ void matrix_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, cons
 }
 
 template <typename T, class W>
-void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
-              const T* checkpoint_numbers, const HeadGradients<T>& dx, T* buffer) {
+void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+              const BackwardBuffers<T>& buffers) {
   const int d = width.value, chunk = chunk_tokens(d);
-  const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, checkpoint_numbers);
-  Scratch<T> scratch(buffer);
+  const T* dh = buffers.dh;
+  const HeadGradients<T>& dx = buffers.dx;
+  const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, buffers.checkpoints);
+  Scratch<T> scratch(buffers.scratch);
   BackwardRoom<T> room(d, plan, scratch);
   Memory<T>* memory = room.memory;
   Change<T>* change = room.change;

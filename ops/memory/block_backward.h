@@ -143,8 +143,8 @@ void tokens_backward(const HeadShape& shape, const HeadInputs<T>& x, const Block
 
 /// The block that is set up in room.block.
 template <typename T>
-void part_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
-                   const BlockPart& part, const Checkpoints<const T>& checkpoints, const HeadGradients<T>& to,
+void part_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                   const BackwardBuffers<T>& buffers, const BlockPart& part, const Checkpoints<const T>& checkpoints,
                    BlockBackwardRoom<T>& room) {
   Block<T>& b = room.block;
   BlockCotangent<T>& dx = room.dx;
@@ -165,18 +165,18 @@ void part_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
     ReadGroup group;
     for (; row < part.read_end && group.count < kReadRows; ++row)
       if (x.reads(part.first + row)) group.row[group.count++] = row;
-    if (group.count > 0) read_backward(plan, shape, x, dh, part.first, group, checkpoints, room);
+    if (group.count > 0) read_backward(plan, shape, x, buffers.dh, part.first, group, checkpoints, room);
   }
   base_cotangents(plan, part.in_base, b, room.spare, dx);
-  tokens_backward(shape, x, part, b, room.rows.q, to, dx);
+  tokens_backward(shape, x, part, b, room.rows.q, buffers.dx, dx);
 }
 
 template <typename T>
-void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
-                    const T* checkpoint_numbers, const HeadGradients<T>& dx, T* buffer) {
+void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                    const BackwardBuffers<T>& buffers) {
   const int c = chunk_tokens(d);
-  const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, checkpoint_numbers);
-  Scratch<T> scratch(buffer);
+  const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, buffers.checkpoints);
+  Scratch<T> scratch(buffers.scratch);
   BlockBackwardRoom<T> room(d, plan, scratch);
   Block<T>& b = room.block;
   for (T* matrix : {room.dx.C, room.dx.A}) zero_all(static_cast<int64_t>(d) * d, matrix);
@@ -211,7 +211,7 @@ void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, cons
         }
         set_up(parts[n]);
       }
-      part_backward(plan, shape, x, dh, parts[n], checkpoints, dx, room);
+      part_backward(plan, shape, x, buffers, parts[n], checkpoints, room);
     }
   }
 }

@@ -45,16 +45,22 @@ void start_base(const ReadPlan<T>& plan, BlockForwardRoom<T>& room) {
   b.of_base = {};
 }
 
-/// The tokens of the rows [from, b.tokens), of which row 0 is token `first`: reads them into h, and what was chosen
-/// into the checkpoints unless these are null.
+/// The rows [begin, end) of a block whose row 0 is token `first`.
+struct BlockRows {
+  int64_t first;
+  int begin, end;
+};
+
+/// Reads the tokens of these rows into h, and what was chosen into the checkpoints unless these are null.
 template <typename T>
-void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int from,
-                int end, BlockForwardRoom<T>& room, T* h, const Checkpoints<T>* checkpoints) {
+void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const BlockRows& of,
+                BlockForwardRoom<T>& room, T* h, const Checkpoints<T>* checkpoints) {
+  const int64_t first = of.first;
   Block<T>& b = room.block;
   GroupRows<T>& rows = room.rows;
-  for (int row = from; row < end;) {
+  for (int row = of.begin; row < of.end;) {
     ReadGroup group;
-    for (; row < end && group.count < kReadRows; ++row) {
+    for (; row < of.end && group.count < kReadRows; ++row) {
       if (x.reads(first + row)) {
         group.row[group.count++] = row;
       } else {
@@ -136,23 +142,23 @@ void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
     while (t < end) {
       const int from = b.tokens;
       const int cut = add_tokens(plan, shape, x, t, static_cast<int>(end - t), b), tokens = b.tokens;
-      read_block(plan, shape, x, t - from, from, cut, room, h, kept);
+      read_block(plan, shape, x, {.first = t - from, .begin = from, .end = cut}, room, h, kept);
       t += cut - from;
       if (cut == tokens) break;
       cut_block(plan, cut, b);
-      read_block(plan, shape, x, t, 0, 1, room, h, kept);
+      read_block(plan, shape, x, {.first = t, .begin = 0, .end = 1}, room, h, kept);
       ++t;
     }
   }
 }
 
 template <typename T>
-void block_forward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints,
-                   T* buffer) {
-  Scratch<T> scratch(buffer);
+void block_forward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                   const ForwardBuffers<T>& to) {
+  Scratch<T> scratch(to.scratch);
   BlockForwardRoom<T> room(d, plan, scratch);
   start_base(plan, room);
-  run_blocks(plan, shape, x, 0, room, h, checkpoints);
+  run_blocks(plan, shape, x, 0, room, to.h, to.checkpoints);
 }
 
 /// Where a stream has a block between tokens: the base, the rows, and what is carried from row to row.
@@ -200,28 +206,30 @@ void copy_block(BlockForwardRoom<T>& room, const SavedBlock<N>& saved, int last,
 }
 
 template <typename T>
-void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h,
-                  Wide<T>* state_numbers, int64_t position, T* buffer) {
+void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                  const StreamBuffers<T>& to) {
   using N = Wide<T>;
-  Scratch<T> scratch(buffer);
+  Scratch<T> scratch(to.scratch);
   BlockForwardRoom<T> room(d, plan, scratch);
   Block<T>& b = room.block;
-  auto numbers = Scratch<N>::packed(state_numbers);
+  auto numbers = Scratch<N>::packed(to.state);
   const SavedBlock<N> state(d, plan.gram, numbers);
-  if (position == 0) {
+  if (to.position == 0) {
     start_base(plan, room);
   } else {
     const int tokens = static_cast<int>(value_of(*state.tokens));
     clear_block(plan, *state.in_base > N(0), b);
-    copy_block(room, state, tokens - 1, [](int64_t count, auto* to, const N* from) { copy_numbers(count, from, to); });
+    copy_block(room, state, tokens - 1,
+               [](int64_t count, auto* here, const N* from) { copy_numbers(count, from, here); });
     b.m = static_cast<T>(*state.m);
     b.m_of[tokens - 1] = static_cast<T>(*state.m_t);
     b.tokens = tokens;
     transpose<T>(d, d, {b.C, d}, {b.C_transposed, d});
     add_small_products(plan, 0, b);
   }
-  run_blocks<T>(plan, shape, x, position, room, h, nullptr);
-  copy_block(room, state, b.tokens - 1, [](int64_t count, const auto* from, N* to) { copy_numbers(count, from, to); });
+  run_blocks<T>(plan, shape, x, to.position, room, to.h, nullptr);
+  copy_block(room, state, b.tokens - 1,
+             [](int64_t count, const auto* from, N* saved) { copy_numbers(count, from, saved); });
   *state.m = static_cast<N>(b.m);
   *state.m_t = static_cast<N>(b.m_of[b.tokens - 1]);
   *state.tokens = N(b.tokens);

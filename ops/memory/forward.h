@@ -242,12 +242,12 @@ void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInp
 }
 
 template <typename T, class W>
-void forward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints,
-             T* buffer) {
-  Scratch<T> scratch(buffer);
+void forward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+             const ForwardBuffers<T>& to) {
+  Scratch<T> scratch(to.scratch);
   ForwardRoom<T> room(width.value, plan, scratch);
   start_memory(width, plan, room.memory);
-  run(width, plan, shape, x, 0, room, h, checkpoints);
+  run(width, plan, shape, x, 0, room, to.h, to.checkpoints);
 }
 
 /// Where a stream has its memory between tokens: what a checkpoint has and, if reads are orthogonalized, what is
@@ -292,18 +292,18 @@ void restore(int64_t d, const SavedState<N>& from, Memory<T>& memory) {
 }
 
 template <typename T, class W>
-void stream(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h,
-            Wide<T>* state_numbers, int64_t position, T* buffer) {
-  Scratch<T> scratch(buffer);
+void stream(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+            const StreamBuffers<T>& to) {
+  Scratch<T> scratch(to.scratch);
   ForwardRoom<T> room(width.value, plan, scratch);
-  auto numbers = Scratch<Wide<T>>::packed(state_numbers);
+  auto numbers = Scratch<Wide<T>>::packed(to.state);
   const SavedState<Wide<T>> state(width.value, plan.orthogonalized, numbers);
-  if (position == 0) {
+  if (to.position == 0) {
     start_memory(width, plan, room.memory);
   } else {
     restore(width.value, state, room.memory);
   }
-  run<T>(width, plan, shape, x, position, room, h, nullptr);
+  run<T>(width, plan, shape, x, to.position, room, to.h, nullptr);
   save(width.value, room.memory, state);
 }
 

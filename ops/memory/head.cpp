@@ -77,15 +77,14 @@ int64_t head_backward_scratch_size(const MemoryRead& read, const HeadShape& shap
 }
 
 template <Real T>
-void head_forward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints,
-                  T* scratch) {
-  head_kernels<T>().forward(plan<T>(read), shape, x, h, checkpoints, scratch);
+void head_forward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, const ForwardBuffers<T>& to) {
+  head_kernels<T>().forward(plan<T>(read), shape, x, to);
 }
 
 template <Real T>
-void head_backward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
-                   const T* checkpoints, const HeadGradients<T>& dx, T* scratch) {
-  head_kernels<T>().backward(plan<T>(read), shape, x, dh, checkpoints, dx, scratch);
+void head_backward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x,
+                   const BackwardBuffers<T>& buffers) {
+  head_kernels<T>().backward(plan<T>(read), shape, x, buffers);
 }
 
 template <Real T>
@@ -102,18 +101,18 @@ void head_stream(const MemoryRead& read, const HeadShape& shape, const HeadInput
                  HeadState<Wide<T>>& state, T* scratch) {
   const ReadPlan<T> of = plan<T>(read);
   state.numbers.resize(static_cast<size_t>(head_kernels<T>().state_size(of, shape)));
-  head_kernels<T>().stream(of, shape, x, h, state.numbers.data(), state.position, scratch);
+  head_kernels<T>().stream(of, shape, x,
+                           {.h = h, .state = state.numbers.data(), .position = state.position, .scratch = scratch});
   state.position += shape.tokens;
 }
 
-#define INSTANTIATE(T)                                                                                       \
-  template int64_t head_checkpoint_size<T>(const MemoryRead&, const HeadShape&);                             \
-  template int64_t head_forward_scratch_size<T>(const MemoryRead&, const HeadShape&);                        \
-  template int64_t head_backward_scratch_size<T>(const MemoryRead&, const HeadShape&);                       \
-  template void head_forward(const MemoryRead&, const HeadShape&, const HeadInputs<T>&, T*, T*, T*);         \
-  template void head_backward(const MemoryRead&, const HeadShape&, const HeadInputs<T>&, const T*, const T*, \
-                              const HeadGradients<T>&, T*);                                                  \
-  template SeriesTerms head_series_terms(const MemoryRead&, const HeadShape&, const T*);                     \
+#define INSTANTIATE(T)                                                                                               \
+  template int64_t head_checkpoint_size<T>(const MemoryRead&, const HeadShape&);                                     \
+  template int64_t head_forward_scratch_size<T>(const MemoryRead&, const HeadShape&);                                \
+  template int64_t head_backward_scratch_size<T>(const MemoryRead&, const HeadShape&);                               \
+  template void head_forward(const MemoryRead&, const HeadShape&, const HeadInputs<T>&, const ForwardBuffers<T>&);   \
+  template void head_backward(const MemoryRead&, const HeadShape&, const HeadInputs<T>&, const BackwardBuffers<T>&); \
+  template SeriesTerms head_series_terms(const MemoryRead&, const HeadShape&, const T*);                             \
   template void head_stream<T>(const MemoryRead&, const HeadShape&, const HeadInputs<T>&, T*, HeadState<Wide<T>>&, T*);
 ORTHOREAD_FOR_EACH_REAL(INSTANTIATE)
 #undef INSTANTIATE

@@ -64,15 +64,22 @@ int64_t head_forward_scratch_size(const MemoryRead& read, const HeadShape& shape
 template <Real T>
 int64_t head_backward_scratch_size(const MemoryRead& read, const HeadShape& shape);
 
-/// h, laid out as q. Checkpoints may be null where no backward will follow.
 template <Real T>
-void head_forward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints,
-                  T* scratch);
+struct ForwardBuffers {
+  T *h, *checkpoints, *scratch;  // h is laid out as q; checkpoints may be null where no backward will follow
+};
+template <Real T>
+void head_forward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, const ForwardBuffers<T>& to);
 
-/// The gradients of sum(h * dh).
 template <Real T>
-void head_backward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
-                   const T* checkpoints, const HeadGradients<T>& dx, T* scratch);
+struct BackwardBuffers {
+  const T *dh, *checkpoints;
+  HeadGradients<T> dx;  // of sum(h * dh)
+  T* scratch;
+};
+template <Real T>
+void head_backward(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x,
+                   const BackwardBuffers<T>& buffers);
 
 /// Terms of the read's Chebyshev series: on average over a head's tokens, and at most for any memory.
 struct SeriesTerms {

@@ -80,21 +80,18 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
                        : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
           },
       .forward =
-          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints, T* scratch) {
-            if (path_of(plan, shape) == HeadPath::lanes) return narrow_forward(plan, shape, x, h, checkpoints, scratch);
+          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const ForwardBuffers<T>& to) {
+            if (path_of(plan, shape) == HeadPath::lanes) return narrow_forward(plan, shape, x, to);
             if (path_of(plan, shape) == HeadPath::blocks)
-              return block_forward(padded_width<T>(shape.width), plan, shape, x, h, checkpoints, scratch);
-            with_width<T>(shape.width, [&](auto width) { forward(width, plan, shape, x, h, checkpoints, scratch); });
+              return block_forward(padded_width<T>(shape.width), plan, shape, x, to);
+            with_width<T>(shape.width, [&](auto width) { forward(width, plan, shape, x, to); });
           },
       .backward =
-          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh, const T* checkpoints,
-             const HeadGradients<T>& dx, T* scratch) {
-            if (path_of(plan, shape) == HeadPath::lanes)
-              return narrow_backward(plan, shape, x, dh, checkpoints, dx, scratch);
+          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const BackwardBuffers<T>& buffers) {
+            if (path_of(plan, shape) == HeadPath::lanes) return narrow_backward(plan, shape, x, buffers);
             if (path_of(plan, shape) == HeadPath::blocks)
-              return block_backward(padded_width<T>(shape.width), plan, shape, x, dh, checkpoints, dx, scratch);
-            with_width<T>(shape.width,
-                          [&](auto width) { backward(width, plan, shape, x, dh, checkpoints, dx, scratch); });
+              return block_backward(padded_width<T>(shape.width), plan, shape, x, buffers);
+            with_width<T>(shape.width, [&](auto width) { backward(width, plan, shape, x, buffers); });
           },
       .series_terms =
           [](const Plan& plan, const HeadShape& shape, const T* checkpoints) {
@@ -102,13 +99,11 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
             return series_terms(padded_width<T>(shape.width), plan, shape, checkpoints);
           },
       .stream =
-          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, Wide<T>* state, int64_t position,
-             T* scratch) {
-            if (path_of(plan, shape) == HeadPath::lanes)
-              return narrow_stream(plan, shape, x, h, state, position, scratch);
+          [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const StreamBuffers<T>& to) {
+            if (path_of(plan, shape) == HeadPath::lanes) return narrow_stream(plan, shape, x, to);
             if (path_of(plan, shape) == HeadPath::blocks)
-              return block_stream(padded_width<T>(shape.width), plan, shape, x, h, state, position, scratch);
-            with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, h, state, position, scratch); });
+              return block_stream(padded_width<T>(shape.width), plan, shape, x, to);
+            with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, to); });
           },
   };
   return kernels;

@@ -407,27 +407,27 @@ void run_narrow(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
 }
 
 template <typename T>
-void narrow_forward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h, T* checkpoints,
-                    T* buffer) {
-  Scratch<T> scratch(buffer);
+void narrow_forward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                    const ForwardBuffers<T>& to) {
+  Scratch<T> scratch(to.scratch);
   const NarrowForwardRoom<T> room(shape.width, plan, scratch);
   start_state(shape.width, plan, room.state);
-  run_narrow(plan, shape, x, room, h, checkpoints);
+  run_narrow(plan, shape, x, room, to.h, to.checkpoints);
 }
 
 template <typename T>
-void narrow_stream(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, T* h,
-                   Wide<T>* state_numbers, int64_t position, T* buffer) {
-  Scratch<T> scratch(buffer);
+void narrow_stream(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                   const StreamBuffers<T>& to) {
+  Scratch<T> scratch(to.scratch);
   const NarrowForwardRoom<T> room(shape.width, plan, scratch);
-  auto numbers = Scratch<Wide<T>>::packed(state_numbers);
+  auto numbers = Scratch<Wide<T>>::packed(to.state);
   const NarrowState<Wide<T>> state(shape.width, numbers);
-  if (position == 0) {
+  if (to.position == 0) {
     start_state(shape.width, plan, room.state);
   } else {
     copy_state(shape.width, state, room.state);
   }
-  run_narrow<T>(plan, shape, x, room, h, nullptr);
+  run_narrow<T>(plan, shape, x, room, to.h, nullptr);
   copy_state(shape.width, room.state, state);
 }
 

@@ -197,10 +197,12 @@ void write_tokens_backward(int d, int count, T next_forget, const NarrowBackward
 }
 
 template <typename T>
-void narrow_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const T* dh,
-                     const T* checkpoints, const HeadGradients<T>& dx, T* buffer) {
+void narrow_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
+                     const BackwardBuffers<T>& buffers) {
   const int d = static_cast<int>(shape.width);
-  Scratch<T> scratch(buffer);
+  const T *dh = buffers.dh, *checkpoints = buffers.checkpoints;
+  const HeadGradients<T>& dx = buffers.dx;
+  Scratch<T> scratch(buffers.scratch);
   const NarrowBackwardRoom<T> room(d, plan, scratch);
   const NarrowTokens<T>& tokens = room.tokens;
   for (int e = 0; e < d * (d + 1); ++e) room.past[e] = T(0);

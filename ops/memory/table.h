@@ -35,17 +35,23 @@ struct ReadPlan {
 };
 
 template <Real T>
+struct StreamBuffers {
+  T* h;
+  Wide<T>* state;
+  int64_t position;  // tokens before these
+  T* scratch;
+};
+
+template <Real T>
 struct HeadKernels {
   int64_t (*checkpoint_size)(const ReadPlan<T>&, const HeadShape&);
   int64_t (*forward_scratch_size)(const ReadPlan<T>&, const HeadShape&);
   int64_t (*backward_scratch_size)(const ReadPlan<T>&, const HeadShape&);
   int64_t (*state_size)(const ReadPlan<T>&, const HeadShape&);
-  void (*forward)(const ReadPlan<T>&, const HeadShape&, const HeadInputs<T>&, T* h, T* checkpoints, T* scratch);
-  void (*backward)(const ReadPlan<T>&, const HeadShape&, const HeadInputs<T>&, const T* dh, const T* checkpoints,
-                   const HeadGradients<T>&, T* scratch);
+  void (*forward)(const ReadPlan<T>&, const HeadShape&, const HeadInputs<T>&, const ForwardBuffers<T>&);
+  void (*backward)(const ReadPlan<T>&, const HeadShape&, const HeadInputs<T>&, const BackwardBuffers<T>&);
   int64_t (*series_terms)(const ReadPlan<T>&, const HeadShape&, const T* checkpoints);
-  void (*stream)(const ReadPlan<T>&, const HeadShape&, const HeadInputs<T>&, T* h, Wide<T>* state, int64_t position,
-                 T* scratch);
+  void (*stream)(const ReadPlan<T>&, const HeadShape&, const HeadInputs<T>&, const StreamBuffers<T>&);
 };
 
 /// Those of the instruction set in use.

@@ -21,7 +21,13 @@ class BlockwiseForward {
 
   /// y = W x or y += W x in each row: x, y (rows, n b).
   void operator()(Store store, int64_t rows, const T* x, T* y) const {
-    row_kernels<T>().blockwise({rows, width_, by_input_.dim(0), x, by_input_.data(), y, store});
+    row_kernels<T>().blockwise({.rows = rows,
+                                .width = width_,
+                                .block = by_input_.dim(0),
+                                .x = x,
+                                .w = by_input_.data(),
+                                .y = y,
+                                .store = store});
   }
 
  private:
@@ -46,13 +52,20 @@ class BlockwiseBackward {
 
   /// dx = W^T dy or dx += W^T dy in each row: dy, dx (rows, n b).
   void dx(Store store, int64_t rows, const T* dy, T* dx) const {
-    row_kernels<T>().blockwise({rows, width_, by_output_.dim(0), dy, by_output_.data(), dx, store});
+    row_kernels<T>().blockwise({.rows = rows,
+                                .width = width_,
+                                .block = by_output_.dim(0),
+                                .x = dy,
+                                .w = by_output_.data(),
+                                .y = dx,
+                                .store = store});
   }
 
   /// If dW is wanted, adds `rows` rows to it; `row` is the index of the first.
   void add_dW(int64_t row, int64_t rows, const T* dy, const T* x) const {
     if (!dW_.wanted()) return;
-    row_kernels<T>().blockwise_dw({rows, width_, by_output_.dim(0), x, dy, dW_.of(row)});
+    row_kernels<T>().blockwise_dw(
+        {.rows = rows, .width = width_, .block = by_output_.dim(0), .x = x, .dy = dy, .dw = dW_.of(row)});
   }
   /// dW as (d, n, o) is the sum over the first axis.
   const Array<T>& dW_sums() const { return dW_.sums(); }

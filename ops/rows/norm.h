@@ -46,7 +46,8 @@ class RowNorm {
   /// The arguments of the kernels for `rows` rows, the first with index `row`.
   NormInput<T> input(int64_t row, int64_t rows) const {
     const int64_t at = row * features();
-    NormInput<T> input = {rows, features(), groups_, x_.data() + at, weight_.data()};
+    NormInput<T> input = {
+        .rows = rows, .features = features(), .groups = groups_, .x = x_.data() + at, .weight = weight_.data()};
     if (!gated()) return input;
     input.skip = skip_.data();
     input.c = c_.data() + at;
@@ -89,7 +90,7 @@ class RowNormBackward {
   /// Computes the gradients of `rows` rows from their cotangents, and y again unless it is null.
   void operator()(int64_t row, int64_t rows, const T* dy, T* y) const {
     const int64_t at = row * norm_.features();
-    NormGradients<T> to = {dx_to_ + at, dweight_.of(row)};
+    NormGradients<T> to = {.dx = dx_to_ + at, .dweight = dweight_.of(row)};
     if (norm_.gated()) {
       to.dskip = dskip_.of(row);
       to.dc = dc_to_ + at;
