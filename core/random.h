@@ -22,8 +22,8 @@ class RandomStream {
   /// Uniform on [0, 1), a multiple of 2^-53.
   double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
 
-  /// Normal with mean 0 and variance 1: Marsaglia's polar method. For (x, y) uniform in the unit disc and s = x^2 +
-  /// y^2, x sqrt(-2 ln(s) / s) is normal.
+  /// Normal with mean 0 and variance 1: Marsaglia's polar method. For (x, y) uniform in the unit disc and
+  /// s = x^2 + y^2, x sqrt(-2 ln(s) / s) is normal.
   double normal() {
     for (;;) {
       const double x = 2 * uniform() - 1, y = 2 * uniform() - 1, s = x * x + y * y;

@@ -11,8 +11,8 @@ struct SgdSettings {
   double weight_decay = 0;  // added to the gradient: an L2 penalty, not AdamW's decoupled decay
 };
 
-/// PyTorch's SGD: g <- grad + weight_decay p; with momentum, b <- momentum b + g (first b <- g) and g <- b; p <- p - lr
-/// g. A parameter without a gradient does not change.
+/// PyTorch's SGD: g <- grad + weight_decay p; with momentum, b <- momentum b + g (first b <- g) and g <- b;
+/// p <- p - lr g. A parameter without a gradient does not change.
 template <Real T>
 class Sgd {
  public:

@@ -69,8 +69,8 @@ TEST_CASE("gradcheck: memory of rank 1 with group norm: the query's gradient is 
 TEST_CASE("gradcheck: two sequences of two chunks, the second one short, with a read mask") {
   const ProgramResult result = run_shell("orthoread gradcheck read --masked");
   CHECK(result.exit_code == 0);
-  CHECK(contains(result.out,
-                 "sequences 2, tokens 37, rank 5, condition 1, scale 1, two tokens of three wanted: right\n"));
+  CHECK(
+      contains(result.out, "sequences 2, tokens 37, rank 5, condition 1, scale 1, two tokens of three read: right\n"));
 }
 
 TEST_CASE("gradcheck: a table of several targets" * doctest::test_suite("long")) {

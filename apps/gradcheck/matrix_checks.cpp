@@ -89,11 +89,11 @@ std::vector<Input> memory_of(const MatrixCase& memory) {
 
 /// Two tokens of three are read. They differ by sequence, and include one of the two tokens at the border of two
 /// chunks.
-ReadMask wanted_of(const MatrixCase& memory) {
-  ReadMask wanted({memory.sequences, memory.tokens});
-  for (int64_t i = 0; i < wanted.size(); ++i)
-    wanted.edit()[i] = (i / memory.tokens + i % memory.tokens + 1) % 3 != 0 ? 1 : 0;
-  return wanted;
+ReadMask mask_of(const MatrixCase& memory) {
+  ReadMask mask({memory.sequences, memory.tokens});
+  for (int64_t i = 0; i < mask.size(); ++i)
+    mask.edit()[i] = (i / memory.tokens + i % memory.tokens + 1) % 3 != 0 ? 1 : 0;
+  return mask;
 }
 
 }  // namespace
@@ -119,17 +119,17 @@ GradientReport check_read(const MatrixCase& memory) {
   MemoryRead read = MemoryRead::parse(memory.read);
   read.alpha = read.orthogonalized ? memory.alpha : 0;
   const Shape weight_shape = {kHeads * memory.width};
-  const ReadMask wanted = memory.masked ? wanted_of(memory) : ReadMask();
+  const ReadMask mask = memory.masked ? mask_of(memory) : ReadMask();
   const auto finish = [&]<Real T>(const Tensor<T>& h) {
     return memory.normed ? group_norm(h, Tensor<T>(Array<T>::filled(weight_shape, T(1))), kHeads) : h;
   };
-  const Functions fused([&](const auto& x) { return finish(mlstm(x[0], x[1], x[2], x[3], x[4], read, wanted)); });
+  const Functions fused([&](const auto& x) { return finish(mlstm(x[0], x[1], x[2], x[3], x[4], read, mask)); });
   const Functions twin([&]<Real T>(const std::vector<Tensor<T>>& x) {
     Tensor<T> h = mlstm_composed(x[0], x[1], x[2], x[3], x[4], read);
     if (memory.masked) {
-      Array<T> mask({memory.sequences, memory.tokens, 1});
-      for (int64_t i = 0; i < mask.size(); ++i) mask.edit()[i] = T(wanted.data()[i]);
-      h = h * Tensor<T>(mask);
+      Array<T> factors({memory.sequences, memory.tokens, 1});
+      for (int64_t i = 0; i < mask.size(); ++i) factors.edit()[i] = T(mask.data()[i]);
+      h = h * Tensor<T>(factors);
     }
     return finish(h);
   });
@@ -137,7 +137,7 @@ GradientReport check_read(const MatrixCase& memory) {
       fmt::format("read, {}{}, width {}, sequences {}, tokens {}, rank {}, condition {:g}, scale {:g}{}{}", read.name(),
                   read.alpha == 1 || !read.orthogonalized ? "" : fmt::format(" blended by {:g}", read.alpha),
                   memory.width, memory.sequences, memory.tokens, memory.rank, memory.condition, memory.scale,
-                  memory.masked ? ", two tokens of three wanted" : "", memory.normed ? ", after the group norm" : "");
+                  memory.masked ? ", two tokens of three read" : "", memory.normed ? ", after the group norm" : "");
   // Both backwards have rounding errors that grow with 2.25^steps (ops/mlstm.cpp).
   const double limit = read.steps > 8 ? 2.5e-12 : read.steps > 5 ? 1e-12 : 3e-13;
   const GradientLimits limits{.dual = limit / 5,

@@ -59,7 +59,7 @@ std::vector<CheckGroup> read_groups(uint64_t seed) {
     }
   }
   for (const bool masked : {false, true}) {
-    CheckGroup group{"read", masked ? "two chunks, some wanted" : "two chunks", {}};
+    CheckGroup group{"read", masked ? "two chunks, some read" : "two chunks", {}};
     for (const char* read : {"raw", "ns0", "ns5"}) {
       for (const int64_t width : {5, 12}) {  // several tokens at once, and token by token (ops/memory/head.h)
         const MatrixCase memory{.read = read, .normed = true, .width = width, .masked = masked, .seed = seed};

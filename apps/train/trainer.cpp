@@ -52,11 +52,11 @@ Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>&
   double counted = 0;
   for (const RecallBatch& batch : batches) {
     const auto& [inputs, targets] = batch;
-    auto wanted = ReadMask::uninitialized(targets.shape());
-    uint8_t* flags = wanted.edit();
+    auto mask = ReadMask::uninitialized(targets.shape());
+    uint8_t* flags = mask.edit();
     std::transform(targets.data(), targets.data() + targets.size(), flags, [](int64_t t) { return t != kIgnored; });
-    if (std::count(flags, flags + wanted.size(), 1) == 0) continue;
-    const Tensor<T> logits = stream ? streamed_logits(model, inputs) : model.forward(inputs, wanted);
+    if (std::count(flags, flags + mask.size(), 1) == 0) continue;
+    const Tensor<T> logits = stream ? streamed_logits(model, inputs) : model.forward(inputs, mask);
     total.loss += value_of(cross_entropy(logits, targets).value().item());
     total.accuracy += accuracy(logits.value(), targets);
     if (look) look(batch, logits.value());

@@ -53,7 +53,7 @@ void check_entries(Subject& s, Findings& found, size_t i) {
       case Slope::Verdict::kink:
         found.kink("{}: a kink: slope {} on the left and {} on the right, within {}: choose an input away from it",
                    s.where(i, k), numeric.left, numeric.right, numeric.step);
-        continue;  // which neither entry of the Jacobian is wrong for
+        continue;  // where there is no gradient to be wrong
       case Slope::Verdict::disagrees:
       case Slope::Verdict::rough:
         if (!failed) {

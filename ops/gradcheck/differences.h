@@ -16,7 +16,7 @@
 
 namespace orthoread {
 
-/// Of the error that is allowed: below it no finer steps are tried.
+/// Where differences agree to this share of what is allowed, no finer steps are tried.
 constexpr double kWell = 1. / 16;
 
 /// What a slope is judged by.

@@ -30,9 +30,9 @@ namespace orthoread {
 
 /// An input of a checked function: numbers drawn uniformly from a range, or given ones.
 struct Input {
-  /// Of this shape, uniform on [-2, 2).
+  /// Numbers of this shape, uniform on [-2, 2).
   Input(std::initializer_list<int64_t> sizes) : Input(Shape(sizes), -2, 2) {}
-  /// Of this shape, uniform on [low, high).
+  /// Numbers of this shape, uniform on [low, high).
   Input(Shape sizes, double low_, double high_) : shape(std::move(sizes)), low(low_), high(high_) {}
   /// These numbers.
   Input(Array<double> numbers, std::string name_ = "")
@@ -65,7 +65,7 @@ enum class Way {
 /// In a few words, for a report.
 const char* name(Way way);
 
-/// Errors that are allowed, and how much is looked at.
+/// The errors that are allowed, and how many entries are compared.
 struct GradientLimits {
   double dual = 1e-12;       // of a sum, relative to the sum of its terms' absolute values
   double difference = 1e-6;  // of a gradient's entry, relative to the largest one
@@ -75,7 +75,7 @@ struct GradientLimits {
   double float32 = 16;       // of float, in errors that rounding all inputs to float would make
   int64_t entries = 24;      // of an input whose partial derivatives are taken one by one
   int64_t jacobian = 64;     // inputs and outputs of a function, all together, whose Jacobian is taken entry by entry
-  uint64_t seed = 1;         // of inputs, cotangents and directions
+  uint64_t seed = 1;         // draws inputs, cotangents and directions
   std::set<Way> off = {};    // ways that are left out
 };
 
@@ -90,7 +90,7 @@ struct Functions {
   Function<double> f64;  // always there
   Function<Dual> dual;   // empty if it is not for Dual
 
-  /// Of anything that can be called with a vector of tensors, such as a generic lambda.
+  /// From anything that can be called with a vector of tensors, such as a generic lambda.
   template <class F>
   Functions(F f) : f32(on<float>(f)), f64(on<double>(f)), dual(on<Dual>(f)) {
     static_assert(std::is_invocable_v<F&, const std::vector<Tensor<double>>&>, "a function of double at least");
@@ -122,12 +122,12 @@ struct EntryReport {
 };
 
 /// The gradient of one input, the entries that were compared one by one. Errors are relative to the largest entry, or,
-/// of a gradient that cancels out, to the size of what it cancels from.
+/// of a gradient that cancels out, to the size of its terms.
 struct InputReport {
   std::string name;                                   // the input's
   Shape shape;                                        // and its shape
-  double largest = 0;                                 // entry of the gradient
-  int64_t compared = 0;                               // entries
+  double largest = 0;                                 // the largest entry of the gradient
+  int64_t compared = 0;                               // how many entries
   double dual_median = 0, dual_most = 0;              // error of backward against Dual
   double difference_median = 0, difference_most = 0;  // against differences
   std::optional<double> order2 = {}, order4 = {};     // observed of 2- and 4-point differences: none if all is rounding
@@ -143,7 +143,7 @@ struct WayReport {
 
 /// All that a check found.
 struct GradientReport {
-  /// What it comes to: a kink is a point without a derivative.
+  /// The result. A kink is a point without a derivative.
   enum class Verdict { right, kink, wrong };
 
   std::string name;                      // of the function

@@ -32,7 +32,7 @@ inline Sum dot(const Array<double>& a, const Array<double>& b, int64_t begin, in
 }
 inline Sum dot(const Array<double>& a, const Array<double>& b) { return dot(a, b, 0, a.size()); }
 
-/// error / unit; 0 without an error, even of nothing.
+/// error / unit; 0 if there is no error, even if the unit is 0.
 inline double relative(double error, double unit) { return error == 0 ? 0 : error / unit; }
 
 /// x + c u

@@ -10,12 +10,12 @@ namespace orthoread {
 std::vector<double> moves_by_rounding(const Function<double>& f, const Arrays& x, const Array<double>& v,
                                       const Array<double>& y, const Arrays& grads, double eps, RandomStream& random);
 
-/// What errors of gradients are relative to: the largest entry, or, where the gradient cancels out or much larger
-/// numbers pass through it, a size of those, so that rounding errors alone are no failure. That size is seen where the
-/// inputs are rounded differently: what moves by `noise` came of numbers near noise / eps. As any gradient moves by a
-/// few eps of itself, a sixteenth of that is taken beyond a tenth of the largest gradient that the function has,
-/// relative to the input's scale; and never more than a hundred times that, or any gradient would pass where rounding
-/// moves everything.
+/// What errors of gradients are relative to: the largest entry. But where a gradient cancels out, or much larger
+/// numbers pass through it, rounding alone makes larger errors. The size of those numbers is measured by rounding the
+/// inputs differently: a gradient that moves by `noise` came of numbers near noise / eps. Errors may be relative to
+/// that size, up to a tenth of the largest gradient that the function has, relative to the input's scale. Beyond it a
+/// sixteenth of the size counts, as any gradient moves by a few eps of itself, and never more than a hundred times the
+/// largest gradient, or any gradient would pass where rounding moves everything.
 struct Units {
   std::vector<double> scale = {};     // of each input: its largest number
   std::vector<double> steepest = {};  // the largest entry of each gradient

@@ -34,9 +34,9 @@ Extended steepest_slope(int steps) {
   return std::pow(Extended(1.5), Extended(steps)) * sum / 3;
 }
 
-/// The first n Chebyshev coefficients of g(beta (1 + cos t) / 2) from its values at the n points t_i = pi (i + 1/2) /
-/// n. They are those of g, plus the aliases c_(2n-j), c_(2n+j), ... - rounding noise once n is past where c has died
-/// away.
+/// The first n Chebyshev coefficients of g(beta (1 + cos t) / 2) from its values at the n points
+/// t_i = pi (i + 1/2) / n. They are those of g, plus the aliases c_(2n-j), c_(2n+j), ..., which are rounding noise once
+/// n is past where c has died away.
 std::vector<Extended> interpolate(int steps, Extended beta, int n) {
   // cos(pi m / 2n) for m < 4n, in which every cos(j t_i) = cos(pi j (2i + 1) / 2n) is found exactly reduced.
   const int period = 4 * n;

@@ -7,9 +7,9 @@
 //
 // Finding w. G changes little from one token to the next, so the last token's w is a good guess. With theta = w.G w,
 // |G w - theta w| = h and `rest` a bound of the other eigenvalues, the angle between w and the eigenvector has a sine
-// of at most h / (theta - rest) (Davis and Kahan). N products later, T_N(2 G / rest - I) w has a tangent that is T_N(2
-// theta / rest - 1) times smaller: [0, rest] is mapped to [-1, 1], where T_N stays small, and only w grows. So N is
-// known beforehand, and w becomes as exact as rounding allows.
+// of at most h / (theta - rest) (Davis and Kahan). N products later, T_N(2 G / rest - I) w has a tangent that is
+// T_N(2 theta / rest - 1) times smaller: [0, rest] is mapped to [-1, 1], where T_N stays small, and only w grows. So N
+// is known beforehand, and w becomes as exact as rounding allows.
 //
 // Bounds. G has n eigenvalues x_i >= 0 and the traces s_k = tr G^k. For any function l, the largest eigenvalue x has
 // l(x)^2 <= sum_i l(x_i)^2 and x l(x)^2 <= sum_i x_i l(x_i)^2. The best linear l gives

@@ -26,8 +26,8 @@ struct BlockwiseSum {
   T* dw;
 };
 
-/// y = silu(u), u[s] = bias + sum_j w[j] x[s - (taps - 1) + j], for one sequence. x (tokens, channels), w (taps,
-/// channels).
+/// y = silu(u), u[s] = bias + sum_j w[j] x[s - (taps - 1) + j], for one sequence.
+/// x (tokens, channels), w (taps, channels).
 template <Real T>
 struct ConvInput {
   int64_t tokens, channels, taps;
@@ -70,8 +70,8 @@ struct RowKernels {
   void (*conv_silu)(const ConvInput<T>&, T* y);
   void (*conv_silu_backward)(const ConvInput<T>&, const T* dy, const ConvGradients<T>&);
 
-  /// y = norm(x) weight; for gated_norm y = (norm(x) weight + skip c) silu(z). statistics: mean and 1 / sqrt(variance +
-  /// eps) of each group.
+  /// y = norm(x) weight; for gated_norm y = (norm(x) weight + skip c) silu(z). statistics: of each group the mean and
+  /// 1 / sqrt(variance + eps).
   void (*norm)(const NormInput<T>&, T eps, T* y, T* statistics);
   void (*gated_norm)(const NormInput<T>&, T eps, T* y, T* statistics);
   /// The gradients, and y again unless it is null.
