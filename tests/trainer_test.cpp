@@ -61,6 +61,17 @@ TEST_CASE("trainer: a damaged state changes nothing") {
   CHECK(trainer.steps_done() == 1);
 }
 
+TEST_CASE("trainer: from a state file it continues bit for bit") {
+  Trainer<float> whole(small()), resumed(small());
+  for (int i = 0; i < 2; ++i) whole.step();
+  resumed.restore(parsed(whole.state_file()));
+  for (int i = 0; i < 2; ++i) {
+    whole.step();
+    resumed.step();
+  }
+  CHECK((whole.state_file().bytes() == resumed.state_file().bytes()));
+}
+
 TEST_CASE("trainer: an init file counts by its content") {
   const TemporaryFolder folder;
   Trainer<float> source(small());
