@@ -13,12 +13,12 @@ constexpr double kCoarseKink = 1e-3;  // bends that do not halve, relative: more
 constexpr double kFall = 1. / 16;
 
 /// Differences at steps h, h/2, h/4, h/8.
-struct Ladder {
+struct HalvedSteps {
   std::array<double, kHalvings + 1> two, bend;
   std::array<double, kHalvings> four;
   double finest, left, right;  // the smallest step; one-sided slopes at the largest
 
-  Ladder(const std::function<double(double)>& f, double h) {
+  HalvedSteps(const std::function<double(double)>& f, double h) {
     for (size_t j = 0; j <= kHalvings; ++j, h /= 2) {
       const double above = f(h), below = f(-h);
       two[j] = (above - below) / (2 * h);
@@ -46,7 +46,7 @@ Slope compare_slope(const std::function<double(double)>& f, double analytic, dou
   const double start = std::exp2(std::round(std::log2(scale)));  // powers of two: few steps are rounded
   for (const int exponent : kExponents) {
     slope.step = std::ldexp(start, exponent);
-    const Ladder at(f, slope.step);
+    const HalvedSteps at(f, slope.step);
     slope.numeric = at.four[2], slope.left = at.left, slope.right = at.right;
     const double unit = std::max(limits.unit, std::abs(slope.numeric)), rounding = 8 * limits.noise / at.finest;
     slope.allowed = limits.relative * unit + rounding;
