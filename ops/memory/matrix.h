@@ -29,13 +29,15 @@ constexpr int packs_at_once(int held) {
 /// give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed separately.
 ///
 /// in_blocks: a few rows are summed at a time, and then these sums. Where many terms have one sign, as with keys that
-/// are alike, the rounding error of a sum grows with its length.
-template <int R, typename T, bool in_blocks = true, int S, int V, class W, class Entry, class Finish>
+/// are alike, the rounding error of a sum grows with its length. independent: how many sums `kinds` is for, if not R.
+template <int R, typename T, bool in_blocks = true, int independent = R, int S, int V, class W, class Entry,
+          class Finish>
 ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
                                const Finish& finish) {
   constexpr int lanes = Pack<T>::lanes, sums = R > 0 ? R : 1, packs = packs_at_once<T, W>(R + V > 1 ? R + V - 1 : 1);
   constexpr int in_flight = kRegisterBytes == 64 ? 4 : 8;
-  constexpr int kinds = sums * packs >= in_flight ? 1 : sums * packs * 2 >= in_flight ? 2 : 4;
+  constexpr int chains = (independent > 0 ? independent : 1) * packs;
+  constexpr int kinds = chains >= in_flight ? 1 : chains * 2 >= in_flight ? 2 : 4;
   const int rows = !in_blocks ? width.value : W::constant > 0 ? 16 : 8;  // which divide every width of their kind
   WideSum<T> side;
   for (int column = 0; column < width.value; column += packs * lanes) {

@@ -67,7 +67,7 @@ struct Token {
 /// What a token did to the memory, kept for the backward.
 template <typename T>
 struct Change {
-  T *u, *y, *p;  // C_{t-1}^T k, C_t^T q, and p above
+  T *u, *y, *p;  // C_{t-1}^T k, C_t^T q, and p above; u and p where A is needed
   T *Ap, *Av;    // A_{t-1} p and A_{t-1} v, where A is measured
   T forget = T(0), input = T(0), kk = T(0);
   bool afresh = false;  // A_t was computed from C_t, as a carried one would have lost its digits
@@ -175,19 +175,30 @@ void write_token(W width, const ReadPlan<T>& plan, const Token<T>& token, Gram g
   T *to = after.C, *iv = change.p;  // until p is there
   scale(width, i, token.v, iv);
   const T kq = dot(width, token.k, token.q);
-  sweep<2, T>(
-      width, {token.k, token.q}, {iv},
-      [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) {
-        const Pack<T> old = in_register(load(C + at));
-        store(to + at, fma(splat(f), old, row[0] * column[0]));
-        return old;
-      },
-      [&](int r, int column, Pack<T> x) {
-        if (r == 0)
-          store(change.u + column, x);
-        else
-          store(change.y + column, fma(splat(f), x, splat(kq) * load(iv + column)));
-      });
+  const auto write = [&](int at, const Pack<T>& k, const Pack<T>& v) {
+    const Pack<T> old = in_register(load(C + at));
+    store(to + at, fma(splat(f), old, k * v));
+    return old;
+  };
+  const auto set_y = [&](int column, Pack<T> x) {  // x = C_{t-1}^T q
+    store(change.y + column, fma(splat(f), x, splat(kq) * load(iv + column)));
+  };
+  if (gram == Gram::none) {  // nobody needs u; y is added up as below
+    sweep<1, T, true, 2>(
+        width, {token.q, token.k}, {iv},
+        [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) { return write(at, row[1], column[0]); },
+        [&](int, int column, Pack<T> x) { set_y(column, x); });
+  } else {
+    sweep<2, T>(
+        width, {token.k, token.q}, {iv},
+        [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) { return write(at, row[0], column[0]); },
+        [&](int r, int column, Pack<T> x) {
+          if (r == 0)
+            store(change.u + column, x);
+          else
+            set_y(column, x);
+        });
+  }
   combine(width, f, before.n, i, token.k, after.n);
   after.m = m;
   after.current = gram != Gram::none;
