@@ -2,6 +2,8 @@
 
 #include "data/checksum.h"
 #include "data/files.h"
+#include "ops/softmax.h"
+#include "optim/clip.h"
 #include "tests/program.h"
 #include "tests/support.h"
 
@@ -70,6 +72,24 @@ TEST_CASE("trainer: from a state file it continues bit for bit") {
     resumed.step();
   }
   CHECK((whole.state_file().bytes() == resumed.state_file().bytes()));
+}
+
+TEST_CASE("trainer: a batch in parts has the loss and the gradient of the whole") {
+  TrainConfig config = small();
+  config.setting.seq_len = 512;
+  config.model.read = MemoryRead::parse("raw");
+  config.batch_size = 131;  // 3 parts, of 44, 44 and 43 sequences
+  REQUIRE(config.batch_size * config.setting.tokens() > 2 * kTokensAtOnce);
+  Trainer<double> trainer(config);
+  const auto step = trainer.step();
+
+  RecallModel<double> model(config.model, RandomStream(config.seed));
+  const auto [inputs, targets] = NoisyRecall(config.setting, config.data_seed).next_batch(131, Split::kTrain);
+  const Tensor<double> loss = cross_entropy(model.forward(inputs), targets);
+  backward(loss);
+  CHECK(step.loss == doctest::Approx(loss.value().item()).epsilon(1e-13));
+  CHECK(step.grad_norm == doctest::Approx(clip_grad_norm(model.parameters(), config.clip)).epsilon(1e-12));
+  CHECK(trainer.steps_done() == 1);
 }
 
 TEST_CASE("trainer: an init file counts by its content") {

@@ -1,6 +1,7 @@
 #include "apps/train/trainer.h"
 
 #include "apps/train/checkpoint.h"
+#include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/softmax.h"
 #include "optim/clip.h"
@@ -95,11 +96,20 @@ Trainer<T>::Trainer(const TrainConfig& config)
 template <Real T>
 typename Trainer<T>::Step Trainer<T>::step() {
   const double lr = learning_rate(config_.schedule, config_.lr, steps_done(), config_.steps);
-  const auto [inputs, targets] = stream_.next_batch(config_.batch_size, Split::kTrain);
   clear_grads(parameters_);
-  const Tensor<T> loss = cross_entropy(model_.forward(inputs), targets);
-  backward(loss);
-  Step step = {value_of(loss.value().item()), clip_grad_norm(parameters_, config_.clip), lr, false};
+  double total_loss = 0;
+  const int64_t at_once = std::max<int64_t>(1, kTokensAtOnce / config_.setting.tokens());
+  int64_t parts = (config_.batch_size + at_once - 1) / at_once;
+  for (int64_t left = config_.batch_size; left > 0; --parts) {
+    const int64_t sequences = (left + parts - 1) / parts;
+    left -= sequences;
+    const auto [inputs, targets] = stream_.next_batch(sequences, Split::kTrain);
+    const double share = static_cast<double>(sequences) / static_cast<double>(config_.batch_size);
+    const Tensor<T> loss = scale(cross_entropy(model_.forward(inputs), targets), number<T>(share));
+    backward(loss);
+    total_loss += value_of(loss.value().item());
+  }
+  Step step = {total_loss, clip_grad_norm(parameters_, config_.clip), lr, false};
   if (!std::isfinite(step.loss) || !std::isfinite(step.grad_norm)) return step;
   optimizer_.step(lr);
   step.finite = all_finite(parameters_);

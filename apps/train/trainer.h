@@ -25,6 +25,10 @@ Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>&
 std::vector<RecallBatch> validation_batches(const RecallSetting& setting, uint64_t seed, int64_t count,
                                             int64_t batch_size);
 
+/// A batch of more tokens is gone through in parts, whose gradients add up, so that what the backward needs is held for
+/// one part only. All of a training batch's targets count, so a part's share of the mean loss is that of its sequences.
+inline constexpr int64_t kTokensAtOnce = 1 << 15;
+
 template <Real T>
 class Trainer {
  public:
