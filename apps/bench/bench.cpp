@@ -1,3 +1,4 @@
+#include "apps/bench/fused_ops.h"
 #include "apps/bench/measure.h"
 #include "apps/bench/memory.h"
 #include "apps/commands.h"
@@ -61,6 +62,19 @@ struct Row {
   }
 };
 
+/// Prints what is run, on what machine, with how much memory.
+void print_heading(const Json& what, const Json& machine, double peak) {
+  const auto text = [](const Json& value) {
+    return value.is_string()         ? value.get<std::string>()
+           : value.is_number_float() ? fmt::format("{:.1f}", value.get<double>())
+                                     : value.dump();
+  };
+  for (const auto& [key, value] : what.items()) print_out("{:<16} {}\n", key, text(value));
+  for (const char* key : {"processor", "threads", "instruction_set", "blas"})
+    print_out("{:<16} {}\n", key, text(machine[key]));
+  print_out("{:<16} {:.0f} MiB\n\n", "peak memory", peak);
+}
+
 /// Prints what was run and how fast; the last row is the total. `gemm`: operations per second of the largest matrix
 /// product.
 void print_findings(const Json& what, const std::vector<Row>& rows, double gemm, double peak, bool json) {
@@ -77,15 +91,7 @@ void print_findings(const Json& what, const std::vector<Row>& rows, double gemm,
     print_out("{}\n", document.dump(2));
     return;
   }
-  const auto text = [](const Json& value) {
-    return value.is_string()         ? value.get<std::string>()
-           : value.is_number_float() ? fmt::format("{:.1f}", value.get<double>())
-                                     : value.dump();
-  };
-  for (const auto& [key, value] : what.items()) print_out("{:<16} {}\n", key, text(value));
-  for (const char* key : {"processor", "threads", "instruction_set", "blas"})
-    print_out("{:<16} {}\n", key, text(machine[key]));
-  print_out("{:<16} {:.0f} MiB\n\n", "peak memory", peak);
+  print_heading(what, machine, peak);
   const bool parts = rows.back().parts > 0;
   print_out("{:<10}{:>13}{:>13}{}{:>10}{:>9}\n", "", "median", "minimum", parts ? "   a token and head" : "", "GFLOP/s",
             "of gemm");
@@ -219,6 +225,66 @@ struct GemmBench {
   }
 };
 
+/// Fused ops beside what they replace.
+struct OpsBench {
+  BenchOptions options{.repeats = 20};
+  SettingOptions setting;
+  ModelOptions model;
+  int64_t batch_size = 16;
+
+  void run() const {
+    options.apply();
+    BenchOptions::at_least_one("--batch-size", batch_size);
+    BenchOptions::check_dtype(model.dtype);
+    model.dtype == "float64" ? measure<double>() : measure<float>();
+  }
+
+  template <Real T>
+  void measure() const {
+    const RecallSetting of_task = setting.resolve();
+    const RecallModelConfig config = model.resolve(of_task);
+    Progress progress("bench ops", 0, 9, options.common.quiet);
+    int64_t done = 0;
+    const std::vector<OpTiming> timings =
+        time_fused_ops<T>(config, batch_size, of_task.tokens(), options.repeats,
+                          [&](const OpTiming& timing) { progress.update(++done, timing.name); });
+    print(timings, {{"bench", "ops"},
+                    {"vocab_size", of_task.vocab_size},
+                    {"seq_len", of_task.seq_len},
+                    {"batch_size", batch_size},
+                    {"dim", config.dim},
+                    {"heads", config.heads},
+                    {"dtype", model.dtype},
+                    {"repeats", options.repeats}});
+  }
+
+  void print(const std::vector<OpTiming>& timings, Json what) const {
+    const double peak = peak_memory();
+    const Json machine = environment();
+    if (const std::string slow = slow_blas(); !slow.empty()) log("orthoread: " + slow + "\n");
+    if (options.common.json) {
+      double total = 0;
+      for (const auto& [name, replaces, fused, composed] : timings) {
+        what["ops"].push_back({{"name", name},
+                               {"replaces", replaces},
+                               {"seconds", fused.median()},
+                               {"composed_seconds", composed.median()}});
+        total += fused.median();
+      }
+      what["seconds"] = total;
+      what["peak_mib"] = peak;
+      what.update(machine);
+      print_out("{}\n", what.dump(2));
+      return;
+    }
+    print_heading(what, machine, peak);
+    print_out("{:<23}{:>13}{:>13}{:>8}  {}\n", "forward and backward", "fused", "composed", "times", "composed of");
+    for (const auto& [name, replaces, fused, composed] : timings)
+      print_out("{:<23}{:>10.4g} ms{:>10.4g} ms{:>8.2f}  {}\n", name, fused.median() * 1e3, composed.median() * 1e3,
+                composed.median() / fused.median(), replaces);
+  }
+};
+
 template <class Bench>
 Command add_bench(Command& group, const char* name, const char* help, const std::shared_ptr<Bench>& bench) {
   Command command = group.add_command(name, help);
@@ -233,7 +299,8 @@ Command add_bench(Command& group, const char* name, const char* help, const std:
 }  // namespace
 
 void add_bench_command(Command& program) {
-  Command group = program.add_command("bench", "Measure a training step, the memory alone, or matrix products");
+  Command group =
+      program.add_command("bench", "Measure a training step, the memory alone, the fused ops, or matrix products");
   group.needs_command();
   group.footer(
       "Each prints the median and the minimum of repeated runs, useful GFLOP/s, also relative to matrix products "
@@ -256,6 +323,14 @@ void add_bench_command(Command& program) {
   command.add("--read", scan->read, "raw or ns<k>, k from 0 to 10");
   command.add("--worst-case", scan->worst_case, "Two alternating keys and values: the slowest reads");
   scan->options.add_to(command, true);
+
+  const auto ops = std::make_shared<OpsBench>();
+  command = add_bench(group, "ops",
+                      "Each fused op of the block beside the ops that it replaces, and linear beside OpenBLAS", ops);
+  command.add("--batch-size", ops->batch_size, "Sequences in a batch");
+  ops->setting.add_to(command);
+  ops->model.add_to(command);
+  ops->options.add_to(command, false);
 
   const auto gemm = std::make_shared<GemmBench>();
   command =

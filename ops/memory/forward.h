@@ -35,11 +35,16 @@ Token<T> load_token(W width, const HeadShape& shape, const HeadInputs<T>& x, int
   }
 }
 
-/// Asks for the cache lines of a row, which arrive while other work is done.
+/// Asks for the cache lines of a row, which arrive while other work is done. A line to be written is read first, too.
 template <typename T>
 ORTHOREAD_INLINE void prefetch(const T* row, int64_t count) {
   constexpr int64_t line = 64 / sizeof(T);
   for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i);
+}
+template <typename T>
+ORTHOREAD_INLINE void prefetch_to_write(T* row, int64_t count) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i, 1);
 }
 template <typename T>
 ORTHOREAD_INLINE void prefetch_token(const HeadShape& shape, const HeadInputs<T>& x, int64_t t) {
@@ -226,7 +231,9 @@ void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInp
     const bool needed =
         plan.orthogonalized && gram_needed(x, memory.current, t, end < shape.tokens ? end : shape.tokens, d);
     const Gram gram = !needed ? Gram::none : plan.gram ? Gram::measured : Gram::carried;
-    prefetch_token(shape, x, t + 1 < shape.tokens ? t + 1 : t);
+    const int64_t next = t + 1 < shape.tokens ? t + 1 : t;
+    prefetch_token(shape, x, next);
+    prefetch_to_write(h + next * shape.row_stride, shape.width);
     write_token(width, plan, token, gram, memory, memory, room.change);
 
     if (!x.reads(t)) {
