@@ -1,4 +1,5 @@
 // `orthoread bench` at small sizes: its output, and the consistency of its figures.
+#include "apps/json_file.h"
 #include "core/check.h"
 #include "ops/simd/instruction_set.h"
 #include "tests/program.h"
@@ -61,6 +62,30 @@ TEST_CASE("bench: scan") {
   CHECK(number_in(worst, "mean_terms") > number_in(usual, "mean_terms"));
   CHECK(number_in(worst, "mean_terms") < number_in(worst, "most_terms"));
   CHECK_FALSE(contains(measured(small + "--read raw"), "terms"));
+}
+
+TEST_CASE("bench: ops") {
+  const std::string small = "ops --setting v24_s16 --noise-vocab-size 8 --batch-size 2 --repeats 2 --threads 1 --quiet";
+  for (const std::string dtype : {"float32", "float64"}) {
+    const ProgramResult result = run_shell("orthoread bench " + small + " --json --dtype " + dtype);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    const Json found = parse_json(result.out, "bench");
+    double total = 0;
+    std::string names;
+    for (const Json& op : found["ops"]) {
+      total += op["seconds"].get<double>();
+      CHECK(op["seconds"] > 0);
+      CHECK(op["composed_seconds"] > 0);
+      names += op["name"].get<std::string>() + "; ";
+    }
+    CHECK(names ==
+          "linear, 94 to 384; linear, 192 to 94; linear, 94 to 24; norm_linear_split; causal_conv_silu; "
+          "linear_maps; gated_norm_linear; norm_linear; cross_entropy; ");
+    CHECK(found["seconds"].get<double>() == doctest::Approx(total));
+  }
+  const std::string table = run_shell("orthoread bench " + small).out;
+  CHECK_MESSAGE(contains(table, "composed of\nlinear, 94 to 384"), table);
+  CHECK(contains(table, "matmul (OpenBLAS)\n"));
 }
 
 TEST_CASE("bench: gemm") {

@@ -225,24 +225,22 @@ struct GemmBench {
   }
 };
 
-/// Fused ops beside what they replace.
+/// Fused ops of the published model beside what they replace.
 struct OpsBench {
   BenchOptions options{.repeats = 20};
   SettingOptions setting;
-  ModelOptions model;
   int64_t batch_size = 16;
 
   void run() const {
     options.apply();
     BenchOptions::at_least_one("--batch-size", batch_size);
-    BenchOptions::check_dtype(model.dtype);
-    model.dtype == "float64" ? measure<double>() : measure<float>();
+    options.dtype == "float64" ? measure<double>() : measure<float>();
   }
 
   template <Real T>
   void measure() const {
     const RecallSetting of_task = setting.resolve();
-    const RecallModelConfig config = model.resolve(of_task);
+    const RecallModelConfig config = {.vocab_size = of_task.vocab_size};
     Progress progress("bench ops", 0, 9, options.common.quiet);
     int64_t done = 0;
     const std::vector<OpTiming> timings =
@@ -254,7 +252,7 @@ struct OpsBench {
                     {"batch_size", batch_size},
                     {"dim", config.dim},
                     {"heads", config.heads},
-                    {"dtype", model.dtype},
+                    {"dtype", options.dtype},
                     {"repeats", options.repeats}});
   }
 
@@ -329,8 +327,7 @@ void add_bench_command(Command& program) {
                       "Each fused op of the block beside the ops that it replaces, and linear beside OpenBLAS", ops);
   command.add("--batch-size", ops->batch_size, "Sequences in a batch");
   ops->setting.add_to(command);
-  ops->model.add_to(command);
-  ops->options.add_to(command, false);
+  ops->options.add_to(command, true);
 
   const auto gemm = std::make_shared<GemmBench>();
   command =

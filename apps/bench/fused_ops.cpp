@@ -109,6 +109,23 @@ std::vector<Comparison<T>> comparisons(const RecallModelConfig& model, int64_t b
   return all;
 }
 
+/// What is compared must be the same: an Error if the forms' outputs differ by more than rounding.
+template <Real T>
+void check_equal(const Comparison<T>& forms, const Tensors<T>& inputs) {
+  const NoGrad no_grad;
+  const Tensors<T> fused = forms.fused(inputs), composed = forms.composed(inputs);
+  for (size_t i = 0; i < fused.size(); ++i) {
+    T largest = 0, difference = 0;
+    for (int64_t j = 0; j < fused[i].value().size(); ++j) {
+      const T a = fused[i].value().data()[j], b = composed[i].value().data()[j];
+      largest = std::max(largest, std::abs(b));
+      difference = std::max(difference, std::abs(a - b));
+    }
+    check(difference <= T(1e-4) * largest, "bench ops: output {} of {} is not that of {}: they differ by {} of {}", i,
+          forms.name, forms.replaces, difference, largest);
+  }
+}
+
 /// Of a forward and a backward. Each output is its own cotangent.
 template <Real T>
 double seconds_of_form(const Form<T>& form, const Tensors<T>& inputs) {
@@ -117,7 +134,8 @@ double seconds_of_form(const Form<T>& form, const Tensors<T>& inputs) {
     const Tensors<T> outputs = form(inputs);
     Grads<T> cotangents;
     for (const Tensor<T>& output : outputs) cotangents.push_back(output.value());
-    backward(record<T>("outputs", Array<T>(Shape{}), outputs, [&](const Array<T>&, const Want&) { return cotangents; }));
+    backward(
+        record<T>("outputs", Array<T>(Shape{}), outputs, [&](const Array<T>&, const Want&) { return cotangents; }));
   });
 }
 
@@ -129,6 +147,7 @@ std::vector<OpTiming> time_fused_ops(const RecallModelConfig& model, int64_t bat
   std::vector<OpTiming> timings;
   for (const Comparison<T>& each : comparisons<T>(model, batch, tokens)) {
     const Tensors<T> inputs = normal_inputs<T>(each.inputs);
+    check_equal(each, inputs);
     OpTiming timing = {each.name, each.replaces, {}, {}};
     for (int64_t i = 0; i <= repeats; ++i) {
       const double fused = seconds_of_form(each.fused, inputs), composed = seconds_of_form(each.composed, inputs);
