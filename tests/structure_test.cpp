@@ -175,9 +175,12 @@ TEST_CASE("structure: every op has a gradient check, here and in orthoread gradc
 
 TEST_CASE("structure: an op is a header, a source, a test, and a line in the table") {
   // Other files that have the name of an op in quotes: the operators of expressions; the ops that gradcheck checks in
-  // depth; "max" of a control group; "split", the training or the validation part.
+  // depth; those that the bench measures beside what they replace; "max" of a control group; "split", the training or
+  // the validation part.
   const std::map<std::string, std::set<std::string>> others = {
       {"apps/graph/expression.cpp", {"add", "sub", "mul", "div", "neg", "matmul"}},
+      {"apps/bench/fused_ops.cpp",
+       {"norm_linear_split", "causal_conv_silu", "linear_maps", "gated_norm_linear", "norm_linear", "cross_entropy"}},
       {"apps/gradcheck/gradcheck.cpp", {"newton_schulz"}},
       {"apps/gradcheck/targets.cpp", {"newton_schulz"}},
       {"apps/sweep/machine.cpp", {"max"}},
