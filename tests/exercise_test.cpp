@@ -83,7 +83,8 @@ TEST_CASE("exercise: crashes and subtly wrong answers are rejected with an expla
     write_file_atomically(mine / name, text.replace(begin, text.find("// <<<") - begin, filling));
     return dev(mine, number);
   };
-  const ProgramResult crash = judged("6", "06_accumulation.cpp", "T* volatile nothing = nullptr;\nnothing[0] += from.data()[0];\n");
+  const ProgramResult crash =
+      judged("6", "06_accumulation.cpp", "T* volatile nothing = nullptr;\nnothing[0] += from.data()[0];\n");
   CHECK(crash.exit_code == 1);
   CHECK_MESSAGE(contains(crash.out, "wrong  your program: it crashed\n"), crash.out);
   CHECK(crash.out.ends_with("\nNot yet.\n"));
