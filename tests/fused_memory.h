@@ -76,8 +76,7 @@ Results<T> run(const Memory& memory, const Inputs<double>& x, const Array<double
 }
 
 template <Real T>
-Results<T> fused(const Inputs<double>& x, const MemoryRead& read, const Array<double>& dh,
-                 const ReadMask& mask = {}) {
+Results<T> fused(const Inputs<double>& x, const MemoryRead& read, const Array<double>& dh, const ReadMask& mask = {}) {
   return run<T>([&](const auto& y) { return mlstm(y[0], y[1], y[2], y[3], y[4], read, mask); }, x, dh);
 }
 template <Real T>
