@@ -5,11 +5,13 @@
 
 namespace orthoread {
 
-/// Numbers of the size that a model has: a key of norm 1, a forget gate near 0.98.
-inline Inputs<double> plain(int64_t B, int64_t S, int64_t H, int64_t d) {
+/// Numbers of the size that a model has: a key of norm 1, a forget gate near 0.98. Other draws for another `draw`.
+inline Inputs<double> plain(int64_t B, int64_t S, int64_t H, int64_t d, uint64_t draw = 0) {
   const double k = std::sqrt(3 / static_cast<double>(d));
-  return {uniform_array({B, S, H * d}, 1), uniform_array({B, S, H * d}, 2, -k, k), uniform_array({B, S, H * d}, 3),
-          uniform_array({B, S, H}, 4), uniform_array({B, S, H}, 5, -0.04, 0)};
+  const uint64_t seed = 10 * draw;
+  return {uniform_array({B, S, H * d}, seed + 1), uniform_array({B, S, H * d}, seed + 2, -k, k),
+          uniform_array({B, S, H * d}, seed + 3), uniform_array({B, S, H}, seed + 4),
+          uniform_array({B, S, H}, seed + 5, -0.04, 0)};
 }
 
 /// Array `input` of x, each number replaced by change(number, token, column).
@@ -37,7 +39,7 @@ inline void make_alike(Inputs<double>& x, std::initializer_list<size_t> inputs, 
          [&](double a, int64_t t, int64_t c) { return scatter * a + std::sin(double(1 + t % kinds * 11 + 7 * c)); });
 }
 
-/// Takes out of the queries what make_alike adds.
+/// Removes from the queries what make_alike adds.
 inline void turn_queries_away(Inputs<double>& x) {
   const int64_t d = x[query].dim(2);
   double* q = x[query].edit();
@@ -131,8 +133,8 @@ inline const std::vector<MemoryKind> kMemoryKinds = {
      true},
 };
 
-inline Inputs<double> make(const MemoryKind& kind, int64_t B, int64_t S, int64_t H, int64_t d) {
-  Inputs<double> x = plain(B, S, H, d);
+inline Inputs<double> make(const MemoryKind& kind, int64_t B, int64_t S, int64_t H, int64_t d, uint64_t draw = 0) {
+  Inputs<double> x = plain(B, S, H, d, draw);
   kind.make(x);
   return x;
 }
