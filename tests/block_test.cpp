@@ -255,7 +255,8 @@ TEST_CASE("block: its backward on Dual is the derivative of its backward; so in 
 
 TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("long")) {
   // Where q.n is nearly 0 either way magnifies one rounding a hundred times: so what is compared is not the largest
-  // error of a few draws, but what most tokens have.
+  // error of a few draws, but what most tokens have. With six draws the 90 % quantile still scatters: 2.09 was seen
+  // where 24 give 0.63.
   for (const MemoryKind& kind : few_kinds()) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
       for (const int64_t d : {130, 260}) {
@@ -264,7 +265,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
         CAPTURE(d);
         std::vector<Sequence> sequences;
         std::vector<std::vector<Array<double>>> exact;
-        for (uint64_t draw = 1; draw <= (d == 130 ? 12u : 6u); ++draw) {
+        for (uint64_t draw = 1; draw <= 12; ++draw) {
           Sequence s = sequence(kind, kTokens, d, draw);
           for (Array<double>& x : s.x) x = cast<double>(cast<float>(x));
           s.dh = cast<double>(cast<float>(s.dh));
