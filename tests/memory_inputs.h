@@ -125,7 +125,7 @@ inline const std::vector<MemoryKind> kMemoryKinds = {
          edit(x, input, [](double a, int64_t t, int64_t c) { return 0.03 * a + (c == t % 2 ? 2 : 0); });
        for (const size_t gate : {input_gate, log_forget}) edit(x, gate, [](auto...) { return 0.0; });
      },
-     false, 2.6},
+     false, 2.8},
     {"keys and values alike: C^T C has a dominant eigenpair, which is deflated",
      [](auto& x) {
        make_alike(x, {key, value});

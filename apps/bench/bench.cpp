@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 
 #include <numeric>
+#include <optional>
 
 namespace orthoread {
 namespace {
@@ -241,11 +242,12 @@ struct OpsBench {
   void measure() const {
     const RecallSetting of_task = setting.resolve();
     const RecallModelConfig config = {.vocab_size = of_task.vocab_size};
-    Progress progress("bench ops", 0, 9, options.common.quiet);
-    int64_t done = 0;
-    const std::vector<OpTiming> timings =
-        time_fused_ops<T>(config, batch_size, of_task.tokens(), options.repeats,
-                          [&](const OpTiming& timing) { progress.update(++done, timing.name); });
+    std::optional<Progress> progress;
+    const std::vector<OpTiming> timings = time_fused_ops<T>(
+        config, batch_size, of_task.tokens(), options.repeats, [&](int64_t done, int64_t of, const std::string& name) {
+          if (!progress) progress.emplace("bench ops", 0, of, options.common.quiet);
+          progress->update(done, name);
+        });
     print(timings, {{"bench", "ops"},
                     {"vocab_size", of_task.vocab_size},
                     {"seq_len", of_task.seq_len},
@@ -301,9 +303,9 @@ void add_bench_command(Command& program) {
       program.add_command("bench", "Measure a training step, the memory alone, the fused ops, or matrix products");
   group.needs_command();
   group.footer(
-      "Each prints the median and the minimum of repeated runs, useful GFLOP/s, also relative to matrix products "
-      "of\n"
-      "1024 x 1024 on this machine, and peak memory.\n"
+      "Each prints the median of repeated runs and peak memory; all but ops also the minimum, and useful GFLOP/s, "
+      "also\n"
+      "relative to matrix products of 1024 x 1024 on this machine.\n"
       "Example:\n  orthoread bench step --setting v80_s512 --read ns5 --batch-size 16");
 
   const auto step = std::make_shared<StepBench>();

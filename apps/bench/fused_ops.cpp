@@ -143,9 +143,10 @@ double seconds_of_form(const Form<T>& form, const Tensors<T>& inputs) {
 
 template <Real T>
 std::vector<OpTiming> time_fused_ops(const RecallModelConfig& model, int64_t batch, int64_t tokens, int64_t repeats,
-                                     const std::function<void(const OpTiming&)>& done) {
+                                     const std::function<void(int64_t, int64_t, const std::string&)>& done) {
   std::vector<OpTiming> timings;
-  for (const Comparison<T>& each : comparisons<T>(model, batch, tokens)) {
+  const std::vector<Comparison<T>> all = comparisons<T>(model, batch, tokens);
+  for (const Comparison<T>& each : all) {
     const Tensors<T> inputs = normal_inputs<T>(each.inputs);
     check_equal(each, inputs);
     OpTiming timing = {each.name, each.replaces, {}, {}};
@@ -155,15 +156,15 @@ std::vector<OpTiming> time_fused_ops(const RecallModelConfig& model, int64_t bat
       timing.fused.add(fused);
       timing.composed.add(composed);
     }
-    done(timing);
     timings.push_back(timing);
+    done(std::ssize(timings), std::ssize(all), each.name);
   }
   return timings;
 }
 
 template std::vector<OpTiming> time_fused_ops<float>(const RecallModelConfig&, int64_t, int64_t, int64_t,
-                                                     const std::function<void(const OpTiming&)>&);
+                                                     const std::function<void(int64_t, int64_t, const std::string&)>&);
 template std::vector<OpTiming> time_fused_ops<double>(const RecallModelConfig&, int64_t, int64_t, int64_t,
-                                                      const std::function<void(const OpTiming&)>&);
+                                                      const std::function<void(int64_t, int64_t, const std::string&)>&);
 
 }  // namespace orthoread

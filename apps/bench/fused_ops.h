@@ -4,6 +4,7 @@
 #include "apps/bench/measure.h"
 #include "models/recall_model.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,11 @@ struct OpTiming {
   Timing fused, composed;
 };
 
-/// Runs both forms of everything that a block computes beside its memory, for `rows` tokens in sequences of `tokens`,
-/// in turn, `repeats` times after a warm-up. `done` is called after each op.
+/// Runs both forms of everything that a block computes beside its memory, on `batch` sequences of `tokens`, in turn,
+/// `repeats` times after a warm-up. An Error if they do not give the same numbers. After each op done(how many are
+/// done, of how many, its name) is called.
 template <Real T>
 std::vector<OpTiming> time_fused_ops(const RecallModelConfig& model, int64_t batch, int64_t tokens, int64_t repeats,
-                                     const std::function<void(const OpTiming&)>& done);
+                                     const std::function<void(int64_t, int64_t, const std::string&)>& done);
 
 }  // namespace orthoread

@@ -331,7 +331,7 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
       if (t > 0) {
         prefetch_token(shape, x, start + t - 1);
         prefetch(dh + at - shape.row_stride, d);
-        for (T* to : {dx.q, dx.k, dx.v}) prefetch_to_write(to + at - shape.row_stride, shape.width);
+        for (T* to : {dx.q, dx.k, dx.v}) prefetch<true>(to + at - shape.row_stride, shape.width);
         if (plan.orthogonalized) prefetch(checkpoints.read(start + t - 1).w, checkpoints.read_size());
       }
       zero(width, d_token.q);

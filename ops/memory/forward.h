@@ -35,16 +35,12 @@ Token<T> load_token(W width, const HeadShape& shape, const HeadInputs<T>& x, int
   }
 }
 
-/// Asks for the cache lines of a row, which arrive while other work is done. A line to be written is read first, too.
-template <typename T>
+/// Asks for the cache lines of a row, which arrive while other work is done. A line that is to be written has to
+/// arrive, too, and no other core may keep it.
+template <bool to_write = false, typename T>
 ORTHOREAD_INLINE void prefetch(const T* row, int64_t count) {
   constexpr int64_t line = 64 / sizeof(T);
-  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i);
-}
-template <typename T>
-ORTHOREAD_INLINE void prefetch_to_write(T* row, int64_t count) {
-  constexpr int64_t line = 64 / sizeof(T);
-  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i, 1);
+  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i, to_write);
 }
 template <typename T>
 ORTHOREAD_INLINE void prefetch_token(const HeadShape& shape, const HeadInputs<T>& x, int64_t t) {
@@ -233,7 +229,7 @@ void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInp
     const Gram gram = !needed ? Gram::none : plan.gram ? Gram::measured : Gram::carried;
     const int64_t next = t + 1 < shape.tokens ? t + 1 : t;
     prefetch_token(shape, x, next);
-    prefetch_to_write(h + next * shape.row_stride, shape.width);
+    prefetch<true>(h + next * shape.row_stride, shape.width);
     write_token(width, plan, token, gram, memory, memory, room.change);
 
     if (!x.reads(t)) {

@@ -50,7 +50,7 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
   static constexpr HeadKernels<T> kernels = {
       .checkpoint_size =
           [](const Plan& plan, const HeadShape& shape) {
-            if (path_of(plan, shape) == HeadPath::lanes) return narrow_checkpoint_size(shape);
+            if (path_of(plan, shape) == HeadPath::lanes) return narrow_checkpoint_size<T>(shape);
             return Checkpoints<T>(padded_width<T>(shape.width), shape, plan.orthogonalized, nullptr).size();
           },
       .forward_scratch_size =

@@ -380,11 +380,13 @@ void start_state(int64_t d, const ReadPlan<T>& plan, const NarrowState<T>& state
 /// The state before the first token of a chunk.
 template <typename T>
 NarrowState<T> narrow_checkpoint(int64_t d, int64_t chunk, T* checkpoints) {
-  auto numbers = Scratch<T>::packed(checkpoints + chunk * (d * (d + 1) + 1));
+  auto numbers = Scratch<T>::packed(checkpoints + chunk * measure<NarrowState<T>>(Scratch<T>::packed(), d));
   return NarrowState<T>(d, numbers);
 }
-inline int64_t narrow_checkpoint_size(const HeadShape& shape) {
-  return (shape.tokens + kNarrowChunk - 1) / kNarrowChunk * (shape.width * (shape.width + 1) + 1);
+template <typename T>
+int64_t narrow_checkpoint_size(const HeadShape& shape) {
+  const int64_t chunks = (shape.tokens + kNarrowChunk - 1) / kNarrowChunk;
+  return chunks * measure<NarrowState<T>>(Scratch<T>::packed(), shape.width);
 }
 
 /// The tokens of `shape` through room.state. Checkpoints may be null.

@@ -7,31 +7,37 @@
 
 namespace orthoread {
 
+/// y = M x or y += M x in each row, M being block-diagonal: x, y (rows, n b), by_input (b, n b) with entry (d, n b + o)
+/// of M[n, o, d].
+template <Real T>
+void blockwise_product(const Array<T>& by_input, Store store, int64_t rows, const T* x, T* y) {
+  row_kernels<T>().blockwise({.rows = rows,
+                              .width = by_input.dim(1),
+                              .block = by_input.dim(0),
+                              .x = x,
+                              .w = by_input.data(),
+                              .y = y,
+                              .store = store});
+}
+
 template <Real T>
 class BlockwiseForward {
  public:
   /// Copies W.
-  explicit BlockwiseForward(const Array<T>& W) : width_(W.dim(0) * W.dim(1)), by_input_({W.dim(1), width_}) {
-    const int64_t b = W.dim(1);
+  explicit BlockwiseForward(const Array<T>& W) : by_input_({W.dim(1), W.dim(0) * W.dim(1)}) {
+    const int64_t b = by_input_.dim(0), width = by_input_.dim(1);
     T* to = by_input_.edit();
-    for (int64_t column = 0; column < width_; ++column) {
-      for (int64_t d = 0; d < b; ++d) to[d * width_ + column] = W.data()[column * b + d];
+    for (int64_t column = 0; column < width; ++column) {
+      for (int64_t d = 0; d < b; ++d) to[d * width + column] = W.data()[column * b + d];
     }
   }
 
   /// y = W x or y += W x in each row: x, y (rows, n b).
   void operator()(Store store, int64_t rows, const T* x, T* y) const {
-    row_kernels<T>().blockwise({.rows = rows,
-                                .width = width_,
-                                .block = by_input_.dim(0),
-                                .x = x,
-                                .w = by_input_.data(),
-                                .y = y,
-                                .store = store});
+    blockwise_product(by_input_, store, rows, x, y);
   }
 
  private:
-  int64_t width_;
   Array<T> by_input_;  // entry (d, n b + o) is W[n, o, d]
 };
 
@@ -51,15 +57,7 @@ class BlockwiseBackward {
   }
 
   /// dx = W^T dy or dx += W^T dy in each row: dy, dx (rows, n b).
-  void dx(Store store, int64_t rows, const T* dy, T* dx) const {
-    row_kernels<T>().blockwise({.rows = rows,
-                                .width = width_,
-                                .block = by_output_.dim(0),
-                                .x = dy,
-                                .w = by_output_.data(),
-                                .y = dx,
-                                .store = store});
-  }
+  void dx(Store store, int64_t rows, const T* dy, T* dx) const { blockwise_product(by_output_, store, rows, dy, dx); }
 
   /// If dW is wanted, adds `rows` rows to it; `row` is the index of the first.
   void add_dW(int64_t row, int64_t rows, const T* dy, const T* x) const {
