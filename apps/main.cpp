@@ -6,6 +6,7 @@
 #include "data/files.h"
 
 #include <malloc.h>
+#include <sys/prctl.h>
 
 #include <csignal>
 #include <filesystem>
@@ -74,6 +75,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   prepare_console();
+  prctl(PR_SET_NAME, "orthoread");  // else ps and top call a sweep's runs "exe", after /proc/self/exe
   keep_freed_memory();
 #ifdef SIGXFSZ
   std::signal(SIGXFSZ, SIG_IGN);  // beyond a file-size limit write() fails, with a message, as on a full disk

@@ -166,6 +166,18 @@ TEST_CASE("files: new folders are flushed to disk, with the entry in their paren
   CHECK(refused("/proc/orthoread").starts_with("cannot make the folder /proc/orthoread: "));
 }
 
+TEST_CASE("files: a new text is flushed to disk, then the folder with its name") {
+  const TemporaryFolder folder;
+  const std::string top = fs::canonical(folder.path());
+  for (const char* previous : {"", "before"}) {
+    const SyncedPaths synced;
+    write_file_atomically(top + "/file", "x", previous);
+    REQUIRE(synced.paths().size() == 2);
+    CHECK(synced.paths()[0].starts_with(top + "/"));  // under its temporary name
+    CHECK(synced.paths()[1] == top);
+  }
+}
+
 TEST_CASE("files: a rename is flushed to disk") {
   const TemporaryFolder folder;
   const std::string top = fs::canonical(folder.path());
