@@ -179,7 +179,7 @@ void clear_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
   if (!in_base) return;
   b.g[0] = T(1);
   b.m_of[0] = b.m;
-  scale(b.width(), T(1), static_cast<const T*>(b.n), b.N);
+  scale(b.width(), T(1), b.n, b.N);
 }
 
 /// The sum of the squares of a d x d matrix.
@@ -212,8 +212,7 @@ Wide<T> cube_of(const Block<T>& b) {
     const int64_t count = d - i < rows ? d - i : rows;
     const T* A = b.A + i * d;
     product<T>({count, d, d}, {A, d}, {b.A, d}, {b.V_U_K, d});
-    for (int64_t n = 0; n < count; ++n)
-      sum += wide_dot<T>(b.width(), static_cast<const T*>(b.V_U_K + n * d), A + n * d);
+    for (int64_t n = 0; n < count; ++n) sum += wide_dot<T>(b.width(), b.V_U_K + n * d, A + n * d);
   }
   return sum;
 }
@@ -224,9 +223,9 @@ template <typename T>
 void measure_base(const ReadPlan<T>& plan, bool afresh, Block<T>& b) {
   if (!plan.orthogonalized) return;
   BlockTraces<T>& of = b.of_base;
-  of.trace = of.size = of.error = square_of(b, static_cast<const T*>(b.C));
+  of.trace = of.size = of.error = square_of(b, b.C);
   if (!b.powers) return;
-  of.square = square_of(b, static_cast<const T*>(b.A));
+  of.square = square_of(b, b.A);
   const Wide<T> least_error = of.trace * of.trace * of.trace;
   if (!afresh &&
       (Wide<T>(16 * plan.precision) * of.cube_error <= of.cube || of.cube_error <= Wide<T>(16) * least_error))
@@ -259,10 +258,9 @@ void add_rows(const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int
     b.forget[r] = f;
     b.input[r] = i;
     b.g[r] = r > 0 ? f * b.g[r - 1] : f;
-    if (r > 0) scale(b.most(), f, static_cast<const T*>(b.w_of(r - 1)), b.w_of(r));
+    if (r > 0) scale(b.most(), f, b.w_of(r - 1), b.w_of(r));
     b.w_of(r)[r] = i;
-    combine(b.width(), f, static_cast<const T*>(r > 0 ? b.n_of(r - 1) : b.n), i, static_cast<const T*>(b.k(r)),
-            b.n_of(r));
+    combine(b.width(), f, r > 0 ? b.n_of(r - 1) : b.n, i, b.k(r), b.n_of(r));
   }
 }
 
@@ -425,10 +423,10 @@ void end_block(Block<T>& b) {
   const int d = b.d, last = b.tokens - 1;
   const T g = b.g[last], *w = b.w_of(last);
   T* weighted = b.V_U_K;  // which is used up
-  for (int i = 0; i < b.tokens; ++i) scale(b.width(), w[i], static_cast<const T*>(b.k(i)), weighted + i * d);
-  for (int i = 0; i < d; ++i) scale(b.width(), g, static_cast<const T*>(b.C + i * d), b.C + i * d);
+  for (int i = 0; i < b.tokens; ++i) scale(b.width(), w[i], b.k(i), weighted + i * d);
+  for (int i = 0; i < d; ++i) scale(b.width(), g, b.C + i * d, b.C + i * d);
   product<T>({d, d, b.tokens}, {weighted, 1, d}, {b.V(), d}, {b.C, d}, Store::add);
-  scale(b.width(), T(1), static_cast<const T*>(b.n_of(last)), b.n);
+  scale(b.width(), T(1), b.n_of(last), b.n);
   b.m = b.m_of[last];
   b.of_base = b.traces[last];
 }

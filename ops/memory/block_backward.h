@@ -25,13 +25,13 @@ void base_cotangents(const ReadPlan<T>& plan, bool afresh, const Block<T>& b, T*
   if (!plan.orthogonalized) return;
   product<T>({tokens, d, d}, {dx.X, d}, {b.C_transposed, d}, {dx.K, d}, Store::add);
   product<T>({d, d, tokens}, {b.K, 1, d}, {dx.X, d}, {dx.C, d}, Store::add);
-  add_transposed(c, static_cast<const T*>(dx.M), spare);
+  add_transposed(c, dx.M, spare);
   product<T>({c, d, c}, {spare, c}, {b.K, d}, {dx.K, d}, Store::add);
-  add_transposed(c, static_cast<const T*>(dx.VV), spare);
+  add_transposed(c, dx.VV, spare);
   product<T>({c, d, c}, {spare, c}, {b.V(), d}, {dx.X + c * d, d}, Store::add);
-  for (int i = 0; i < d; ++i) add(b.width(), T(2) * dx.of_trace, static_cast<const T*>(b.C + i * d), dx.C + i * d);
+  for (int i = 0; i < d; ++i) add(b.width(), T(2) * dx.of_trace, b.C + i * d, dx.C + i * d);
   if (!afresh || !plan.gram) return;
-  add_transposed(d, static_cast<const T*>(dx.A), spare);
+  add_transposed(d, dx.A, spare);
   product<T>({d, d, d}, {b.C, d}, {spare, d}, {dx.C, d}, Store::add);
   zero_all(static_cast<int64_t>(d) * d, dx.A);
 }
@@ -46,13 +46,13 @@ void memory_after_backward(const Block<T>& b, T* spare, T* rows, BlockCotangent<
   product<T>({b.tokens, d, d}, {b.K, d}, {dx.C, d}, {K_dC, d});
   product<T>({b.tokens, d, d}, {b.V(), d}, {spare, d}, {V_dC, d});
   for (int i = 0; i < b.tokens; ++i) {
-    dx.W[last * c + i] += wide_dot<T>(b.width(), static_cast<const T*>(K_dC + i * d), static_cast<const T*>(b.v(i)));
-    add(b.width(), w[i], static_cast<const T*>(K_dC + i * d), dx.X + (c + i) * d);
-    add(b.width(), w[i], static_cast<const T*>(V_dC + i * d), dx.K + i * d);
+    dx.W[last * c + i] += wide_dot<T>(b.width(), K_dC + i * d, b.v(i));
+    add(b.width(), w[i], K_dC + i * d, dx.X + (c + i) * d);
+    add(b.width(), w[i], V_dC + i * d, dx.K + i * d);
   }
   for (int i = 0; i < d; ++i) {
-    dx.g[last] += wide_dot<T>(b.width(), static_cast<const T*>(dx.C + i * d), static_cast<const T*>(b.C + i * d));
-    scale(b.width(), b.g[last], static_cast<const T*>(dx.C + i * d), dx.C + i * d);
+    dx.g[last] += wide_dot<T>(b.width(), dx.C + i * d, b.C + i * d);
+    scale(b.width(), b.g[last], dx.C + i * d, dx.C + i * d);
   }
 }
 
@@ -65,12 +65,12 @@ void gram_after_backward(const Block<T>& b, T* spare, T* rows, BlockCotangent<T>
   const T g = b.g[last], *w = b.w_of(last);
   Wide<T>*dW = dx.W + last * c, &dg = dx.g[last];
   T *Y = rows, *Y_of_V = rows + c * d;
-  add_transposed(d, static_cast<const T*>(dx.A), spare);
+  add_transposed(d, dx.A, spare);
   product<T>({2 * c, d, d}, {b.X, d}, {spare, d}, {Y, d});
   T *R = spare, *E = spare + c * c;
   product<T>({c, c, d}, {Y_of_V, d}, {b.V_U_K, 3 * c}, {R, c});
   for (int i = 0; i < b.tokens; ++i) {
-    const Wide<T> R_uv = wide_dot<T>(b.width(), static_cast<const T*>(Y + i * d), static_cast<const T*>(b.v(i)));
+    const Wide<T> R_uv = wide_dot<T>(b.width(), Y + i * d, b.v(i));
     dg += Wide<T>(w[i]) * R_uv;
     dW[i] += Wide<T>(g) * R_uv;
     for (int j = 0; j < b.tokens; ++j) {
@@ -79,14 +79,14 @@ void gram_after_backward(const Block<T>& b, T* spare, T* rows, BlockCotangent<T>
       dx.M[i * c + j] += r * ww / T(2);
       E[i * c + j] = ww * m;
     }
-    add(b.width(), g * w[i], static_cast<const T*>(Y_of_V + i * d), dx.X + i * d);
-    add(b.width(), g * w[i], static_cast<const T*>(Y + i * d), dx.X + (c + i) * d);
+    add(b.width(), g * w[i], Y_of_V + i * d, dx.X + i * d);
+    add(b.width(), g * w[i], Y + i * d, dx.X + (c + i) * d);
   }
   product<T>({b.tokens, d, b.tokens}, {E, c}, {Y_of_V, d}, {dx.X + c * d, d}, Store::add);
   for (int i = 0; i < d; ++i) {
     T* row = dx.A + i * d;
-    dg += Wide<T>(T(2) * g) * wide_dot<T>(b.width(), static_cast<const T*>(row), static_cast<const T*>(b.A + i * d));
-    scale(b.width(), g * g, static_cast<const T*>(row), row);
+    dg += Wide<T>(T(2) * g) * wide_dot<T>(b.width(), row, b.A + i * d);
+    scale(b.width(), g * g, row, row);
   }
 }
 
@@ -109,19 +109,18 @@ void tokens_backward(const HeadShape& shape, const HeadInputs<T>& x, const Block
     if (row < part.read_end) {
       T* dq = dx.Q + row * d;
       copy_in(width, shape.width, x.q + at, q);
-      add(width, dx.q_n[row], static_cast<const T*>(q), dx.n);
-      add(width, dx.q_n[row], static_cast<const T*>(b.n_of(row)), dq);
-      copy_out(width, shape.width, static_cast<const T*>(dq), to.q + at);
+      add(width, dx.q_n[row], q, dx.n);
+      add(width, dx.q_n[row], b.n_of(row), dq);
+      copy_out(width, shape.width, dq, to.q + at);
     }
     if (part.in_base && row == 0) return;
     const T f = b.forget[row], i = b.input[row];
     const T* n_before = row > 0 ? b.n_of(row - 1) : b.n;
     Wide<T>* dW = dx.W + row * c;
-    Wide<T> df =
-        wide_dot<T>(width, static_cast<const T*>(dx.n), n_before) + dx.g[row] * Wide<T>(row > 0 ? b.g[row - 1] : T(1));
-    Wide<T> di = dW[row] + wide_dot<T>(width, static_cast<const T*>(dx.n), static_cast<const T*>(b.k(row)));
-    add(width, i, static_cast<const T*>(dx.n), dx.K + row * d);
-    scale(width, f, static_cast<const T*>(dx.n), dx.n);
+    Wide<T> df = wide_dot<T>(width, dx.n, n_before) + dx.g[row] * Wide<T>(row > 0 ? b.g[row - 1] : T(1));
+    Wide<T> di = dW[row] + wide_dot<T>(width, dx.n, b.k(row));
+    add(width, i, dx.n, dx.K + row * d);
+    scale(width, f, dx.n, dx.n);
     if (row > 0) {
       for (int n = 0; n < row; ++n) {
         df += dW[n] * Wide<T>(b.w_of(row - 1)[n]);
@@ -136,8 +135,8 @@ void tokens_backward(const HeadShape& shape, const HeadInputs<T>& x, const Block
     dx.m = df + kept * dm;
     to.log_forget[gate_at] = static_cast<T>(dx.m);
     to.input_gate[gate_at] = static_cast<T>(di + (Wide<T>(1) - kept) * dm);
-    copy_out(width, shape.width, static_cast<const T*>(dx.K + row * d), to.k + at);
-    copy_out(width, shape.width, static_cast<const T*>(dx.X + (c + row) * d), to.v + at);
+    copy_out(width, shape.width, dx.K + row * d, to.k + at);
+    copy_out(width, shape.width, dx.X + (c + row) * d, to.v + at);
   }
 }
 

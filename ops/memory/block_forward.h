@@ -24,8 +24,8 @@ struct BlockForwardRoom {
 /// From and to a checkpoint.
 template <typename T>
 void save(const Block<T>& b, const SavedMemory<T>& to) {
-  copy_numbers(static_cast<int64_t>(b.d) * b.d, static_cast<const T*>(b.C), to.C);
-  copy_numbers(b.d, static_cast<const T*>(b.n), to.n);
+  copy_numbers(static_cast<int64_t>(b.d) * b.d, b.C, to.C);
+  copy_numbers(b.d, b.n, to.n);
   *to.m = b.m;
 }
 template <typename T>
@@ -78,15 +78,13 @@ void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
       if (plan.orthogonalized) {
         if (checkpoints != nullptr)
           save<T>(b.width(), rows.s[i], rows.w + i * b.d, rows.y + i * b.d, checkpoints->read(token));
-        combine(b.width(), plan.alpha * over, static_cast<const T*>(r), (T(1) - plan.alpha) * over,
-                static_cast<const T*>(raw), r);
+        combine(b.width(), plan.alpha * over, r, (T(1) - plan.alpha) * over, raw, r);
       } else {
-        scale(b.width(), over, static_cast<const T*>(raw), r);
+        scale(b.width(), over, raw, r);
       }
-      copy_out(b.width(), shape.width, static_cast<const T*>(r), h + token * shape.row_stride);
+      copy_out(b.width(), shape.width, r, h + token * shape.row_stride);
     }
-    if (plan.orthogonalized)
-      scale(b.width(), T(1), static_cast<const T*>(rows.w + (group.count - 1) * b.d), room.latest_w);
+    if (plan.orthogonalized) scale(b.width(), T(1), rows.w + (group.count - 1) * b.d, room.latest_w);
   }
 }
 
@@ -134,7 +132,7 @@ void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
     const int past = static_cast<int>((position + t) % b.c);
     if (past == 0) {
       if (position + t > 0) end_block(b);
-      scale(b.width(), T(1), static_cast<const T*>(room.latest_w), b.w);
+      scale(b.width(), T(1), room.latest_w, b.w);
       if (kept != nullptr) save(b, kept->memory(t / b.c));
       begin_block(plan, false, b);
     }

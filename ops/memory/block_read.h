@@ -78,18 +78,16 @@ void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const 
   product<T>({rows, reach, d}, {first, size}, {b.V_U_K, 3 * c}, {first + at.Vx(), size});
   product<T>({rows, reach, d}, {first, size}, {b.V_U_K + c, 3 * c}, {first + at.Ux(), size});
   for (int i = 0; i < rows; ++i)
-    times(width, static_cast<const T*>(b.w_of(group.row[i % group.count])),
-          static_cast<const T*>(records.at(term, i) + at.Vx()), records.P + i * c);
+    times(width, b.w_of(group.row[i % group.count]), records.at(term, i) + at.Vx(), records.P + i * c);
   product<T>({rows, reach, reach}, {records.P, c}, {b.M, c}, {first + at.Mp(), size});
   for (int i = 0; i < rows; ++i)
-    left_row(b, group.row[i % group.count], width, static_cast<const T*>(records.at(term, i)), at,
-             static_cast<const T*>(records.P + i * c), records.L + i * 2 * c);
+    left_row(b, group.row[i % group.count], width, records.at(term, i), at, records.P + i * c, records.L + i * 2 * c);
   product<T>({rows, d, d}, {first, size}, {b.A, d}, {first + at.Ax(), size});
   product<T>({rows, d, reach}, {records.L, 2 * c}, {b.U(), d}, {records.products, d});
   product<T>({rows, d, reach}, {records.L + c, 2 * c}, {b.V(), d}, {records.products, d}, Store::add);
   for (int i = 0; i < rows; ++i) {
     const T g = b.g[group.row[i % group.count]];
-    add(b.width(), g * g, static_cast<const T*>(records.at(term, i) + at.Ax()), records.products + i * d);
+    add(b.width(), g * g, records.at(term, i) + at.Ax(), records.products + i * d);
   }
 }
 
@@ -106,9 +104,8 @@ void times_memory(const Block<T>& b, const ReadGroup& group, const MemoryFactors
   product<T>({group.count, reach, d}, {x, d}, {memory.others, 3 * c}, {small, c});
   product<T>({group.count, d, d}, {x, d}, {memory.base, d}, {to, d});
   for (int i = 0; i < group.count; ++i) {
-    times(Width<0>{reach}, static_cast<const T*>(b.w_of(group.row[i])), static_cast<const T*>(small + i * c),
-          small + i * c);
-    scale(b.width(), b.g[group.row[i]], static_cast<const T*>(to + i * d), to + i * d);
+    times(Width<0>{reach}, b.w_of(group.row[i]), small + i * c, small + i * c);
+    scale(b.width(), b.g[group.row[i]], to + i * d, to + i * d);
   }
   product<T>({group.count, d, reach}, {small, c}, {memory.side, d}, {to, d}, Store::add);
 }
@@ -147,7 +144,7 @@ void load_reads(const Block<T>& b, const HeadShape& shape, const HeadInputs<T>& 
     copy_in(b.width(), shape.width, x.q + (first + group.row[i]) * shape.row_stride, q);
     rows.den[i] = denominator<T>(b.width(), q, b.n_of(group.row[i]), b.m_of[group.row[i]]);
   }
-  transposed_memory_times(b, group, static_cast<const T*>(rows.q), rows.small, rows.raw);
+  transposed_memory_times(b, group, rows.q, rows.small, rows.raw);
 }
 
 /// find_dominant (spectrum.h) for a group: refines rows.w, which hold guesses or 0, and says which rows deflation pays
@@ -164,8 +161,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     bound[i] = traces[i].bound(0);
     sine[i] = 1;
     deflate[i] = plan.gram && !std::same_as<T, Dual> && !rows.s[i].clamped && bound[i] > kDeflateFrom;
-    if (deflate[i] && !(dot(width, static_cast<const T*>(w), static_cast<const T*>(w)) > T(0)))
-      deflate[i] = normalise<T>(width, rows.y + i * d, w);
+    if (deflate[i] && !(dot(width, w, w) > T(0))) deflate[i] = normalise<T>(width, rows.y + i * d, w);
     any = any || deflate[i];
   }
   if (!any) return;
@@ -177,7 +173,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     if (!again) break;
     for (int i = 0; i < count; ++i) {
       if (attempt > 0 && unsure(i)) deflate[i] = normalise<T>(width, records.products + i * d, rows.w + i * d);
-      scale(width, T(1), static_cast<const T*>(rows.w + i * d), records.at(0, i));
+      scale(width, T(1), rows.w + i * d, records.at(0, i));
     }
     apply(b, group, count, 0, records);
     for (int i = 0; i < count; ++i) {
@@ -187,8 +183,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
       const T product = dot(width, w, next), rho2 = rows.s[i].rho2;
       combine(width, T(1), next, -product, w, off);
       theta[i] = value_of(product / rho2);
-      const double h =
-          __builtin_sqrt(value_of(dot(width, static_cast<const T*>(off), static_cast<const T*>(off)))) / value_of(rho2);
+      const double h = __builtin_sqrt(value_of(dot(width, off, off))) / value_of(rho2);
       rest[i] = traces[i].bound(theta[i], h);
       sine[i] = theta[i] > rest[i] ? h / (theta[i] - rest[i]) : 1.0;
     }
@@ -207,7 +202,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
     deflate[i] = deflation_pays(plan, bound[i], theta[i], rest[i], products[i]);
     if (!deflate[i]) continue;
     factor[i] = T(2 / rest[i]) / rows.s[i].rho2;
-    combine(width, factor[i], static_cast<const T*>(next), T(-1), static_cast<const T*>(w), records.at(1, i));
+    combine(width, factor[i], next, T(-1), w, records.at(1, i));
     if (products[i] > most) most = products[i];
   }
   // Term n % 3 of the records holds the n-th vector; for rows that need no more products, their last one.
@@ -263,7 +258,7 @@ template <typename T>
 void weigh_records(const Records<T>& records, int terms, int row, const T* weights, T* to) {
   const Width<0> width{records.shape.d};
   zero(width, to);
-  for (int j = terms - 1; j >= 0; --j) add(width, weights[j], static_cast<const T*>(records.at(j, row)), to);
+  for (int j = terms - 1; j >= 0; --j) add(width, weights[j], records.at(j, row), to);
 }
 
 /// split_query with a = C_t w, which is there.
@@ -285,14 +280,14 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
     const BlockTraces<T>& of = b.traces[group.row[i]];
     rows.s[i] = scaling(static_cast<T>(of.trace));
     power[i] = power_traces(width, plan, of, Wide<T>(rows.s[i].rho2));
-    scale(width, T(1) / sqrt(rows.s[i].rho2), static_cast<const T*>(rows.raw + i * d), rows.y + i * d);
-    scale(width, T(1), static_cast<const T*>(b.w), rows.w + i * d);
+    scale(width, T(1) / sqrt(rows.s[i].rho2), rows.raw + i * d, rows.y + i * d);
+    scale(width, T(1), b.w, rows.w + i * d);
   }
   find_dominants(b, plan, group, power, rows, records, deflate);
   bool any = false;
   for (int i = 0; i < group.count; ++i) any = any || deflate[i];
   if (any) {
-    memory_times(b, group, static_cast<const T*>(rows.w), rows.small, rows.a);
+    memory_times(b, group, rows.w, rows.small, rows.a);
     for (int i = 0; i < group.count; ++i) split_row(b, i, rows);
     for (int i = 0; i < group.count; ++i) {
       if (!deflate[i]) continue;
@@ -300,12 +295,12 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
       set_series(plan, static_cast<T>(mu), interval_for(plan, power[i].bound(value_of(mu))), rows.s[i]);
       deflate[i] = is_beyond(mu, rows.s[i].series);
     }
-    transposed_memory_times(b, group, static_cast<const T*>(rows.rest_of_q), rows.small, rows.r);
+    transposed_memory_times(b, group, rows.rest_of_q, rows.small, rows.r);
   }
   for (int i = 0; i < group.count; ++i) {
     if (deflate[i]) {
-      scale(width, T(1) / sqrt(rows.s[i].rho2), static_cast<const T*>(rows.r + i * d), rows.y + i * d);
-      project(width, static_cast<const T*>(rows.w + i * d), rows.y + i * d);
+      scale(width, T(1) / sqrt(rows.s[i].rho2), rows.r + i * d, rows.y + i * d);
+      project(width, rows.w + i * d, rows.y + i * d);
     } else {
       set_series(plan, T(0), plan.gram ? interval_for(plan, power[i].bound(0)) : 0, rows.s[i]);
     }
@@ -326,14 +321,13 @@ void read_rows(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& grou
                const Records<T>& records) {
   const int d = b.d;
   choose_series(b, plan, group, rows, records);
-  for (int i = 0; i < group.count; ++i) scale(b.width(), T(1), static_cast<const T*>(rows.y + i * d), records.at(0, i));
+  for (int i = 0; i < group.count; ++i) scale(b.width(), T(1), rows.y + i * d, records.at(0, i));
   advance_rows(b, group, group.count, most_terms(group, rows), rows, records);
   for (int i = 0; i < group.count; ++i) {
     const Scaling<T>& s = rows.s[i];
     weigh_records(records, s.series.terms, i, s.series.coefficients, rows.r + i * d);
     if (s.mu > T(0))
-      add(b.width(), read_at(plan.steps, s.mu).g * static_cast<T>(rows.split[i].eta),
-          static_cast<const T*>(rows.w + i * d), rows.r + i * d);
+      add(b.width(), read_at(plan.steps, s.mu).g * static_cast<T>(rows.split[i].eta), rows.w + i * d, rows.r + i * d);
   }
 }
 

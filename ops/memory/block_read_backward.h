@@ -101,16 +101,16 @@ void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, cons
     const int token = group.row[i % group.count];
     T *left = room.left + i * d, *K_l = room.K_left + i * c, *V_r = room.V_right + i * c;
     const T* w = b.w_of(token);
-    dx.g[token] += wide_dot<T>(b.width(), static_cast<const T*>(left), static_cast<const T*>(room.C_right + i * d));
+    dx.g[token] += wide_dot<T>(b.width(), left, room.C_right + i * d);
     for (int n = 0; n <= token; ++n) dx.W[token * c + n] += Wide<T>(K_l[n]) * Wide<T>(V_r[n]);
-    times(width, w, static_cast<const T*>(K_l), K_l);
-    times(width, w, static_cast<const T*>(V_r), V_r);
-    scale(b.width(), b.g[token], static_cast<const T*>(room.C_right + i * d), room.C_right + i * d);
+    times(width, w, K_l, K_l);
+    times(width, w, V_r, V_r);
+    scale(b.width(), b.g[token], room.C_right + i * d, room.C_right + i * d);
   }
   product<T>({reach, d, rows}, {room.K_left, 1, c}, {room.right, d}, {dx.X + c * d, d}, Store::add);
   product<T>({reach, d, rows}, {room.V_right, 1, c}, {room.left, d}, {dx.K, d}, Store::add);
   for (int i = 0; i < rows; ++i)
-    scale(b.width(), b.g[group.row[i % group.count]], static_cast<const T*>(room.left + i * d), room.left + i * d);
+    scale(b.width(), b.g[group.row[i % group.count]], room.left + i * d, room.left + i * d);
   product<T>({d, d, rows}, {room.left, 1, d}, {room.right, d}, {dx.C, d}, Store::add);
   product<T>({group.count, d, reach}, {room.V_right, c}, {b.K, d}, {room.C_right, d}, Store::add);
 }
@@ -136,9 +136,9 @@ void pair_cotangents(const Block<T>& b, const ReadGroup& group, int term, const 
     times(reach, w, bj + at.Vx(), b_p);
     times(reach, w, t + at.Vx(), t_p);
     scale(b.width(), gt * gt, bj, full);
-    left_row(b, token, reach, bj, at, static_cast<const T*>(b_p), full + d);
-    left_row(b, token, reach, t, at, static_cast<const T*>(t_p), t_L);
-    for (T* row : {t_L, t_L + c, t_p}) scale(reach, weight, static_cast<const T*>(row), row);
+    left_row(b, token, reach, bj, at, b_p, full + d);
+    left_row(b, token, reach, t, at, t_p, t_L);
+    for (T* row : {t_L, t_L + c, t_p}) scale(reach, weight, row, row);
 
     const T *Vb = bj + at.Vx(), *Ub = bj + at.Ux(), *Mb = bj + at.Mp(), *Vt = t + at.Vx(), *Ut = t + at.Ux(),
             *Mt = t + at.Mp();
@@ -179,19 +179,19 @@ void deflated_row(const Block<T>& b, const ReadPlan<T>& plan, int count, int i, 
   const T eta = static_cast<T>(split.eta), value = static_cast<T>(at.g), delta = g.delta[i];
   const T p_slope = static_cast<T>(at.p_slope) * delta * eta;
   weigh_records(room.both, terms, i, c, r);
-  weigh_records(room.both, terms, i, static_cast<const T*>(g.H), H_y);
+  weigh_records(room.both, terms, i, g.H, H_y);
   weigh_records(room.both, terms, count + i, c, dy);
-  weigh_records(room.both, terms, count + i, static_cast<const T*>(g.H), z);
-  weigh_records(room.both, terms, count + i, static_cast<const T*>(g.F), to_b);
+  weigh_records(room.both, terms, count + i, g.H, z);
+  weigh_records(room.both, terms, count + i, g.F, to_b);
   add(width, value * eta, w, r);
   project(width, w, dy);
   add(width, value * delta, w, dy);
 
-  add(width, delta, static_cast<const T*>(H_y), to_b);
+  add(width, delta, H_y, to_b);
   project(width, w, to_b);
   add(width, p_slope / s.mu, w, to_b);
-  scale(width, T(1) / s.rho2, static_cast<const T*>(to_b), to_b);
-  combine(width, delta, static_cast<const T*>(H_y), eta, static_cast<const T*>(z), z);
+  scale(width, T(1) / s.rho2, to_b, to_b);
+  combine(width, delta, H_y, eta, z, z);
 
   const T over_rho = T(1) / sqrt(s.rho2), raw_share = T(1) - plan.alpha;
   const T* dr = g.dr + i * d;
@@ -212,7 +212,7 @@ void pair_row(int count, int i, int most, BlockBackwardRoom<T>& room) {
   for (int j = 0; j < terms; ++j) hankel[j] = series.tails[j];
   for (const int row : {i, count + i}) {
     T* first = room.both.at(0, row);
-    scale(Width<0>{size}, T(0.5), static_cast<const T*>(first), first);
+    scale(Width<0>{size}, T(0.5), first, first);
   }
   product<T>({terms - 1, size, terms - 1}, {hankel + 1, 1},
              {room.both.at(0, i), static_cast<int64_t>(room.both.per_term) * size},
@@ -238,8 +238,7 @@ void last_pairs(const Block<T>& b, const ReadGroup& group, int most, BlockBackwa
     scale(b.width(), T(1), w, to_t);
   }
   apply(b, group, 2 * count, most - 1, room.both);
-  for (int i = 0; i < count; ++i)
-    scale(Width<0>{size}, T(1), static_cast<const T*>(room.both.at(most - 1, i)), room.pairs.at(most - 1, i));
+  for (int i = 0; i < count; ++i) scale(Width<0>{size}, T(1), room.both.at(most - 1, i), room.pairs.at(most - 1, i));
 }
 
 /// Through tr A_t of a row, whose cotangent is d_trace.
@@ -264,8 +263,8 @@ void trace_cotangent(const Block<T>& b, int token, Wide<T> d_trace, BlockCotange
     }
     dx.W[token * c + i] += V(2) * d_trace * of_w;
     const T of_uv = d_T * T(2) * gt * w[i];
-    add(b.width(), of_uv, static_cast<const T*>(b.v(i)), dx.X + i * b.d);
-    add(b.width(), of_uv, static_cast<const T*>(b.u(i)), dx.X + (c + i) * b.d);
+    add(b.width(), of_uv, b.v(i), dx.X + i * b.d);
+    add(b.width(), of_uv, b.u(i), dx.X + (c + i) * b.d);
   }
   dx.g[token] += d_trace * dg;
 }
@@ -285,8 +284,8 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
   for (int i = 0; i < count; ++i) {
     T* dr = g.dr + i * d;
     copy_in(width, shape.width, dh + (first + group.row[i]) * shape.row_stride, dr);
-    scale(width, T(1) / rows.den[i].value, static_cast<const T*>(dr), dr);
-    scale(width, T(1), static_cast<const T*>(rows.q + i * d), g.left + i * d);
+    scale(width, T(1) / rows.den[i].value, dr, dr);
+    scale(width, T(1), rows.q + i * d, g.left + i * d);
   }
   int kinds = 1;
   bool deflated = false;
@@ -302,19 +301,19 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
         scale(width, T(1), saved.w, w);
         scale(width, T(1), saved.y, y);
       } else {
-        scale(width, T(1) / sqrt(s.rho2), static_cast<const T*>(rows.raw + i * d), y);
+        scale(width, T(1) / sqrt(s.rho2), rows.raw + i * d, y);
       }
     }
     if (deflated) {
       kinds = 3;
-      memory_times(b, group, static_cast<const T*>(rows.w), rows.small, rows.a);
+      memory_times(b, group, rows.w, rows.small, rows.a);
     }
     for (int i = 0; i < count; ++i) {
       if (rows.s[i].mu > T(0)) split_row(b, i, rows);
       T* t = room.both.at(0, count + i);
-      scale(width, T(1), static_cast<const T*>(rows.y + i * d), room.both.at(0, i));
-      scale(width, plan.alpha, static_cast<const T*>(g.dr + i * d), t);
-      if (rows.s[i].mu > T(0)) g.delta[i] = project(width, static_cast<const T*>(rows.w + i * d), t);
+      scale(width, T(1), rows.y + i * d, room.both.at(0, i));
+      scale(width, plan.alpha, g.dr + i * d, t);
+      if (rows.s[i].mu > T(0)) g.delta[i] = project(width, rows.w + i * d, t);
     }
     const int most = most_terms(group, rows), pair_terms = most - (deflated ? 0 : 1);
     advance_rows(b, group, 2 * count, most, rows, room.both);
@@ -332,7 +331,7 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
     }
     if (deflated) {
       last_pairs(b, group, most, room);
-      memory_times(b, group, static_cast<const T*>(g.z), rows.small, g.C_z);
+      memory_times(b, group, g.z, rows.small, g.C_z);
     }
     for (int j = 0; j < pair_terms; ++j) pair_cotangents(b, group, j, room, g.radial, dx);
     const int pairs = pair_terms * count, c = b.c, reach = group.reach(), full_row = d + 2 * c;
@@ -352,9 +351,9 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
     if (plan.orthogonalized) {
       const Scaling<T>& s = rows.s[i];
       const T over_rho = T(1) / sqrt(s.rho2), raw_share = T(1) - plan.alpha, *dy = g.dy + i * d;
-      dh_h = plan.alpha * dot(width, dr, static_cast<const T*>(rows.r + i * d)) + raw_share * dh_h;
+      dh_h = plan.alpha * dot(width, dr, rows.r + i * d) + raw_share * dh_h;
       if (!s.clamped) {
-        const Wide<T> along = Wide<T>(dot(width, dy, static_cast<const T*>(rows.y + i * d))) / Wide<T>(2);
+        const Wide<T> along = Wide<T>(dot(width, dy, rows.y + i * d)) / Wide<T>(2);
         trace_cotangent(b, group.row[i], -(g.radial[i] + along) / Wide<T>(s.rho2), dx);
       }
       combine(width, over_rho, dy, raw_share, dr, dz);
@@ -363,14 +362,13 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
         T *b_row = g.right + (count + i) * d, *w = g.right + (2 * count + i) * d;
         for (T* row : {a, c, b_row, w}) zero(width, row);
         if (s.mu > T(0)) {
-          scale(width, T(1), static_cast<const T*>(rows.rest_of_q + i * d), g.left + i * d);
-          scale(width, T(1), static_cast<const T*>(rows.a + i * d), a);
-          scale(width, T(1), static_cast<const T*>(g.b + i * d), b_row);
-          scale(width, T(1), static_cast<const T*>(g.C_z + i * d), c);
-          add(width, -dot(width, static_cast<const T*>(a), static_cast<const T*>(c)) / (s.mu * s.rho2),
-              static_cast<const T*>(a), c);
-          scale(width, T(1) / s.rho2, static_cast<const T*>(c), c);
-          scale(width, T(1), static_cast<const T*>(rows.w + i * d), w);
+          scale(width, T(1), rows.rest_of_q + i * d, g.left + i * d);
+          scale(width, T(1), rows.a + i * d, a);
+          scale(width, T(1), g.b + i * d, b_row);
+          scale(width, T(1), g.C_z + i * d, c);
+          add(width, -dot(width, a, c) / (s.mu * s.rho2), a, c);
+          scale(width, T(1) / s.rho2, c, c);
+          scale(width, T(1), rows.w + i * d, w);
         }
       }
     } else {
@@ -385,12 +383,9 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
     T *C_dz = g.C_right + i * d, *dq = dx.Q + group.row[i] * d;
     if (plan.orthogonalized && rows.s[i].mu > T(0)) {
       const T* a = rows.a + i * d;
-      add(width,
-          static_cast<T>(g.dy_along_w[i] -
-                         wide_dot<T>(width, a, static_cast<const T*>(C_dz)) / wide_dot<T>(width, a, a)),
-          a, C_dz);
+      add(width, static_cast<T>(g.dy_along_w[i] - wide_dot<T>(width, a, C_dz) / wide_dot<T>(width, a, a)), a, C_dz);
     }
-    scale(width, T(1), static_cast<const T*>(C_dz), dq);
+    scale(width, T(1), C_dz, dq);
   }
 }
 
