@@ -122,6 +122,16 @@ void denominator_backward(W width, const Step<T>& step, const Denominator<T>& de
   past.m += Wide<T>(d.m);
 }
 
+/// Through m_t = max(kept, input_gate), kept = lf + m_{t-1}, from dm_t and the cotangents of both exponents, f df and
+/// i di: `m` becomes dm_{t-1}, which is that of lf as well; that of the input gate is returned.
+template <typename T>
+Wide<T> stabiliser_backward(T kept, T input_gate, Wide<T> df, Wide<T> di, Wide<T>& m) {
+  const Wide<T> dm = m - df - di;
+  const Wide<T> share(kept > input_gate ? 1.0 : kept == input_gate ? 0.5 : 0.0);  // as torch.maximum
+  m = df + share * dm;
+  return di + (Wide<T>(1) - share) * dm;
+}
+
 /// How the read has given its part of dC_t: as q dy^T / rho, or as the outer products of rows.deflated, with w.dy.
 template <typename T>
 struct ReadCotangent {
@@ -307,7 +317,7 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
   Change<T>* change = room.change;
   MemoryCotangent<T>& past = room.past;
   const TokenCotangent<T>& d_token = room.d_token;
-  T log_forget_sum[kLongestChunk], input_gate[kLongestChunk];  // lf + m_{t-1} and ig, whose maximum is m_t
+  T kept[kLongestChunk], input_gate[kLongestChunk];  // lf + m_{t-1} and ig, whose maximum is m_t
   for (int i = 0; i < d; ++i) {
     zero(width, past.C + i * d);
     zero(width, past.A.Z + i * d);
@@ -322,7 +332,7 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
       prefetch_token(shape, x, start + (t + 1 < tokens ? t + 1 : t));
       write_token(width, plan, token, plan.orthogonalized ? Gram::carried : Gram::none, memory[t], memory[t + 1],
                   change[t]);
-      log_forget_sum[t] = token.log_forget + memory[t].m;
+      kept[t] = token.log_forget + memory[t].m;
       input_gate[t] = token.input_gate;
     }
     for (int t = tokens - 1; t >= 0; --t) {
@@ -330,9 +340,9 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
       const Step<T> step{load_token(width, shape, x, start + t, room.token), memory[t], memory[t + 1], change[t]};
       if (t > 0) {
         prefetch_token(shape, x, start + t - 1);
-        prefetch(dh + at - shape.row_stride, d);
-        for (T* to : {dx.q, dx.k, dx.v}) prefetch<true>(to + at - shape.row_stride, shape.width);
-        if (plan.orthogonalized) prefetch(checkpoints.read(start + t - 1).w, checkpoints.read_size());
+        prefetch<Access::read>(dh + at - shape.row_stride, d);
+        for (T* to : {dx.q, dx.k, dx.v}) prefetch<Access::write>(to + at - shape.row_stride, shape.width);
+        if (plan.orthogonalized) prefetch<Access::read>(checkpoints.read(start + t - 1).w, checkpoints.read_size());
       }
       zero(width, d_token.q);
       zero(width, d_token.k);
@@ -352,11 +362,8 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
 
       const Wide<T> df = gate.f * Wide<T>(change[t].forget);  // df and di of the exponents
       const Wide<T> di = gate.i * Wide<T>(change[t].input);
-      const Wide<T> dm = past.m - df - di;
-      const Wide<T> kept(log_forget_sum[t] > input_gate[t] ? 1.0 : log_forget_sum[t] == input_gate[t] ? 0.5 : 0.0);
-      past.m = df + kept * dm;
+      dx.input_gate[gate_at] = static_cast<T>(stabiliser_backward(kept[t], input_gate[t], df, di, past.m));
       dx.log_forget[gate_at] = static_cast<T>(past.m);
-      dx.input_gate[gate_at] = static_cast<T>(di + (Wide<T>(1) - kept) * dm);
       copy_out(width, shape.width, d_token.q, dx.q + at);
       copy_out(width, shape.width, d_token.k, dx.k + at);
       copy_out(width, shape.width, d_token.v, dx.v + at);

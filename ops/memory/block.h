@@ -104,7 +104,7 @@ struct BlockTraces {
 template <typename T>
 struct Block {
   int d, c;              // width, most tokens
-  bool powers;           // whether tr A_t^2 and tr A_t^3 are needed
+  bool powers;           // whether tr A_t^2 and tr A_t^3 are needed: in the forward, to choose the series
   int tokens = 0;        // rows there are; beyond them all matrices are 0
   bool in_base = false;  // row 0 is of a token that the base holds already
 
@@ -121,8 +121,8 @@ struct Block {
   T kept[kLongestChunk], input_gate[kLongestChunk];  // lf + m_{t-1} and ig, whose maximum is m_t
   BlockTraces<T> of_base, traces[kLongestChunk];
 
-  Block(int64_t width, const ReadPlan<T>& plan, bool with_powers, Scratch<T>& scratch)
-      : d(static_cast<int>(width)), c(chunk_tokens(d)), powers(with_powers && plan.gram) {
+  Block(int64_t width, const ReadPlan<T>& plan, For pass, Scratch<T>& scratch)
+      : d(static_cast<int>(width)), c(chunk_tokens(d)), powers(pass == For::forward && plan.gram) {
     const int64_t dd = width * width, cd = c * width, cc = static_cast<int64_t>(c) * c;
     for (T** matrix : {&C, &C_transposed}) *matrix = scratch.take(dd);
     for (T** row : {&n, &w}) *row = scratch.take(d);
@@ -159,9 +159,9 @@ void zero_all(int64_t count, T* x) {
   for (int64_t i = 0; i < count; ++i) x[i] = T(0);
 }
 
-/// A block without tokens, or with the one that the base holds already.
+/// A block without tokens, or, if b.in_base, with the one that the base holds already.
 template <typename T>
-void clear_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
+void clear_block(const ReadPlan<T>& plan, Block<T>& b) {
   const int64_t d = b.d, c = b.c;
   zero_all(c * d, b.K);
   zero_all(2 * c * d, b.X);
@@ -174,9 +174,8 @@ void clear_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
     zero_all(2 * c * d, b.X_A);
     zero_all(2 * c * d, b.X_A_transposed);
   }
-  b.in_base = in_base;
-  b.tokens = in_base ? 1 : 0;
-  if (!in_base) return;
+  b.tokens = b.in_base ? 1 : 0;
+  if (!b.in_base) return;
   b.g[0] = T(1);
   b.m_of[0] = b.m;
   scale(b.width(), T(1), b.n, b.N);
@@ -217,17 +216,17 @@ Wide<T> cube_of(const Block<T>& b) {
   return sum;
 }
 
-/// Sets of_base, which holds the traces at the last block's end. tr A^3 costs d^3, and is kept unless `afresh`, or
-/// unless its error bound exceeds a quarter of it and would shrink 16 times.
+/// Sets of_base, which holds the traces at the last block's end. tr A^3 costs d^3, and is kept unless that block was
+/// cut, or unless its error bound exceeds a quarter of it and would shrink 16 times.
 template <typename T>
-void measure_base(const ReadPlan<T>& plan, bool afresh, Block<T>& b) {
+void measure_base(const ReadPlan<T>& plan, Block<T>& b) {
   if (!plan.orthogonalized) return;
   BlockTraces<T>& of = b.of_base;
   of.trace = of.size = of.error = square_of(b, b.C);
   if (!b.powers) return;
   of.square = square_of(b, b.A);
   const Wide<T> least_error = of.trace * of.trace * of.trace;
-  if (!afresh &&
+  if (!b.in_base &&
       (Wide<T>(16 * plan.precision) * of.cube_error <= of.cube || of.cube_error <= Wide<T>(16) * least_error))
     return;
   of.cube = cube_of(b);
@@ -235,12 +234,13 @@ void measure_base(const ReadPlan<T>& plan, bool afresh, Block<T>& b) {
 }
 
 /// Begins a block on the base that is there: the memory after the last block, or the one before the first token.
+/// b.in_base says whether the block's first token is in it.
 template <typename T>
-void begin_block(const ReadPlan<T>& plan, bool in_base, Block<T>& b) {
+void begin_block(const ReadPlan<T>& plan, Block<T>& b) {
   transpose<T>(b.d, b.d, {b.C, b.d}, {b.C_transposed, b.d});
   if (plan.gram) compute_gram(b);
-  measure_base(plan, in_base, b);
-  clear_block(plan, in_base, b);
+  measure_base(plan, b);
+  clear_block(plan, b);
   b.traces[0] = b.of_base;  // where row 0 is in it
 }
 

@@ -130,11 +130,8 @@ void tokens_backward(const HeadShape& shape, const HeadInputs<T>& x, const Block
     }
     df *= Wide<T>(f);  // of the exponents
     di *= Wide<T>(i);
-    const Wide<T> dm = dx.m - df - di;
-    const Wide<T> kept(b.kept[row] > b.input_gate[row] ? 1.0 : b.kept[row] == b.input_gate[row] ? 0.5 : 0.0);
-    dx.m = df + kept * dm;
+    to.input_gate[gate_at] = static_cast<T>(stabiliser_backward(b.kept[row], b.input_gate[row], df, di, dx.m));
     to.log_forget[gate_at] = static_cast<T>(dx.m);
-    to.input_gate[gate_at] = static_cast<T>(di + (Wide<T>(1) - kept) * dm);
     copy_out(width, shape.width, dx.K + row * d, to.k + at);
     copy_out(width, shape.width, dx.X + (c + row) * d, to.v + at);
   }
@@ -185,7 +182,8 @@ void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, cons
     BlockPart parts[kLongestChunk];
     int count = 0;
     const auto set_up = [&](BlockPart& part) {  // on the base that is there
-      begin_block(plan, part.in_base, b);
+      b.in_base = part.in_base;
+      begin_block(plan, b);
       const int there = b.tokens;
       part.read_end = add_tokens(plan, shape, x, part.first + there, static_cast<int>(end - part.first) - there, b);
       part.rows = part.read_end < b.tokens ? part.read_end + 1 : b.tokens;
@@ -203,7 +201,8 @@ void block_backward(int d, const ReadPlan<T>& plan, const HeadShape& shape, cons
       if (n < count - 1) {  // a chunk is seldom cut: the bases are not kept
         restore(checkpoints.memory(start / c), b);
         for (int before = 0; before < n; ++before) {
-          clear_block(plan, parts[before].in_base, b);
+          b.in_base = parts[before].in_base;
+          clear_block(plan, b);
           const int there = b.tokens;
           add_rows(shape, x, parts[before].first + there, parts[before].rows - there, b);
           end_block(b);

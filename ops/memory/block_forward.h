@@ -14,7 +14,7 @@ struct BlockForwardRoom {
   T* latest_w;  // of the last token that was read: the next block's guess
 
   BlockForwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
-      : block(d, plan, true, scratch),
+      : block(d, plan, For::forward, scratch),
         rows(d, block.c, scratch),
         records({block.d, block.c}, kReadRows, plan.orthogonalized ? plan.most_terms > 3 ? plan.most_terms : 3 : 0,
                 scratch),
@@ -107,7 +107,8 @@ template <typename T>
 void cut_block(const ReadPlan<T>& plan, int row, Block<T>& b) {
   b.tokens = row + 1;
   end_block(b);
-  begin_block(plan, true, b);
+  b.in_base = true;
+  begin_block(plan, b);
 }
 
 /// The next rows of a block with all their products. Returns the row at which it has to be cut, or b.tokens.
@@ -134,7 +135,8 @@ void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
       if (position + t > 0) end_block(b);
       scale(b.width(), T(1), room.latest_w, b.w);
       if (kept != nullptr) save(b, kept->memory(t / b.c));
-      begin_block(plan, false, b);
+      b.in_base = false;
+      begin_block(plan, b);
     }
     const int64_t end = shape.tokens - t < b.c - past ? shape.tokens : t + b.c - past;
     while (t < end) {
@@ -163,7 +165,9 @@ void block_forward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const
 template <typename N>
 struct SavedBlock {
   N *C, *A = nullptr, *n, *w, *latest_w, *K, *X, *X_A = nullptr, *n_t, *w_t;
-  N *m, *g, *m_t, *tokens, *in_base, *traces;  // of the base and of the last row
+  N *m, *g, *m_t, *tokens, *in_base;
+  static constexpr int64_t kTraceNumbers = sizeof(BlockTraces<N>) / sizeof(N);
+  N* traces;  // BlockTraces of the base and of the last row
 
   SavedBlock(int64_t d, bool gram, Scratch<N>& numbers) {
     const int64_t c = chunk_tokens(static_cast<int>(d));
@@ -173,7 +177,7 @@ struct SavedBlock {
     X = numbers.take(2 * c * d);
     w_t = numbers.take(c);
     for (N** number : {&m, &g, &m_t, &tokens, &in_base}) *number = numbers.take(1);
-    traces = numbers.take(12);
+    traces = numbers.take(2 * kTraceNumbers);
     if (!gram) return;
     A = numbers.take(d * d);
     X_A = numbers.take(2 * c * d);
@@ -216,7 +220,8 @@ void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const 
     start_base(plan, room);
   } else {
     const int tokens = static_cast<int>(value_of(*state.tokens));
-    clear_block(plan, *state.in_base > N(0), b);
+    b.in_base = *state.in_base > N(0);
+    clear_block(plan, b);
     copy_block(room, state, tokens - 1,
                [](int64_t count, auto* here, const N* from) { copy_numbers(count, from, here); });
     b.m = static_cast<T>(*state.m);

@@ -76,7 +76,7 @@ struct BlockBackwardRoom {
   T *spare, *spare_rows;  // a matrix, and 2c rows
 
   BlockBackwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
-      : block(d, plan, false, scratch),
+      : block(d, plan, For::backward, scratch),
         rows(d, block.c, scratch),
         both({block.d, block.c}, 2 * kReadRows, terms(plan), scratch),
         pairs({block.d, block.c}, kReadRows, terms(plan), scratch),
@@ -176,28 +176,20 @@ void deflated_row(const Block<T>& b, const ReadPlan<T>& plan, int count, int i, 
   T *r = room.rows.r + i * d, *dy = g.dy + i * d, *z = g.z + i * d, *H_y = g.H_z + i * d, *to_b = g.b + i * d;
   const ReadAt<Wide<T>> at = read_at(plan.steps, split.mu);
   divided_series(s.series, split, at.g, g.H, g.F);
-  const T eta = static_cast<T>(split.eta), value = static_cast<T>(at.g), delta = g.delta[i];
-  const T p_slope = static_cast<T>(at.p_slope) * delta * eta;
   weigh_records(room.both, terms, i, c, r);
   weigh_records(room.both, terms, i, g.H, H_y);
   weigh_records(room.both, terms, count + i, c, dy);
   weigh_records(room.both, terms, count + i, g.H, z);
   weigh_records(room.both, terms, count + i, g.F, to_b);
-  add(width, value * eta, w, r);
-  project(width, w, dy);
-  add(width, value * delta, w, dy);
-
-  add(width, delta, H_y, to_b);
-  project(width, w, to_b);
-  add(width, p_slope / s.mu, w, to_b);
-  scale(width, T(1) / s.rho2, to_b, to_b);
-  combine(width, delta, H_y, eta, z, z);
+  const DeflatedScalars<T> along_w =
+      complete_deflated<T>(width, s, split, at, g.delta[i], w, {.r = r, .dy = dy, .b = to_b, .z = z, .H_y = H_y});
 
   const T over_rho = T(1) / sqrt(s.rho2), raw_share = T(1) - plan.alpha;
   const T* dr = g.dr + i * d;
-  g.radial[i] = Wide<T>(p_slope / T(2));
-  g.dy_along_w[i] = Wide<T>(over_rho * value * delta) + Wide<T>(raw_share) * wide_dot<T>(width, w, dr);
-  add(width, raw_share * split.kappa, dr, to_b);
+  g.radial[i] = Wide<T>(along_w.radial);
+  g.dy_along_w[i] =
+      Wide<T>(over_rho * static_cast<T>(at.g) * g.delta[i]) + Wide<T>(raw_share) * wide_dot<T>(width, w, dr);
+  add(width, raw_share * along_w.kappa, dr, to_b);
 }
 
 /// The b_j of row i, j >= 1, from the T_j y (deflated_read.h), with all that the records hold of them, as this is

@@ -179,6 +179,30 @@ struct DeflatedScalars {
   T radial, dy_along_w, kappa;
 };
 
+/// Vectors of one row's reverse, sums over the T_j y' and T_j t' until complete_deflated adds what is along w: r, dy, b
+/// and z, and H(G') y', of which b and z have parts.
+template <typename T>
+struct DeflatedResults {
+  T *r, *dy, *b, *z;
+  const T* H_y;
+};
+template <typename T, class W>
+DeflatedScalars<T> complete_deflated(W width, const Scaling<T>& s, const SplitQuery<T>& split,
+                                     const ReadAt<Wide<T>>& at, T delta, const T* w, const DeflatedResults<T>& of) {
+  const T eta = static_cast<T>(split.eta), g = static_cast<T>(at.g);
+  const T p_slope = static_cast<T>(at.p_slope) * delta * eta;
+  add(width, g * eta, w, of.r);
+  project(width, w, of.dy);
+  add(width, g * delta, w, of.dy);
+
+  add(width, delta, of.H_y, of.b);
+  project(width, w, of.b);
+  add(width, p_slope / s.mu, w, of.b);
+  scale(width, T(1) / s.rho2, of.b, of.b);
+  combine(width, delta, of.H_y, eta, of.z, of.z);
+  return {p_slope / T(2), g * delta, split.kappa};
+}
+
 /// T_j y' and T_j t', from the rows for j = 0.
 template <typename T, class W>
 void advance_both(W width, const Scaling<T>& s, const T* A, T* y, T* t, T* zeros) {
@@ -229,31 +253,23 @@ DeflatedScalars<T> sum_deflated_series_both_ways(W width, const ReadPlan<T>& pla
   const SplitQuery<T> split = split_query<T>(width, memory.C, w, s.rho2, q, rows.a, rows.rest_of_q);
   const ReadAt<Wide<T>> at = read_at(plan.steps, split.mu);
   divided_series(s.series, split, at.g, rows.H, rows.F);
-  const T eta = static_cast<T>(split.eta), g = static_cast<T>(at.g);
 
   deflate(width, memory.A, s.mu * s.rho2, w, memory.A);
   scale(width, T(1), series.y, rows.chebyshev_y);
-  const T delta = project(width, w, t), p_slope = static_cast<T>(at.p_slope) * delta * eta;
+  const T delta = project(width, w, t);
   advance_both(width, s, memory.A, rows.chebyshev_y, t, rows.H_y);
 
   weigh_rows<T, 2>(width, terms, {c, rows.H}, rows.chebyshev_y, {b, rows.H_y});
   weigh_rows<T, 3>(width, terms, {c, rows.H, rows.F}, t, {dy, z, rows.b});
-  add(width, g * eta, w, b);
-  project(width, w, dy);
-  add(width, g * delta, w, dy);
+  const DeflatedScalars<T> along_w =
+      complete_deflated<T>(width, s, split, at, delta, w, {.r = b, .dy = dy, .b = rows.b, .z = z, .H_y = rows.H_y});
 
-  add(width, delta, rows.H_y, rows.b);
-  project(width, w, rows.b);
-  add(width, p_slope / s.mu, w, rows.b);
-  scale(width, T(1) / s.rho2, rows.b, rows.b);
-
-  combine(width, delta, rows.H_y, eta, z, z);
   dot_rows(width, memory.C, z, rows.c);
   add(width, -dot(width, rows.a, rows.c) / (s.mu * s.rho2), rows.a, rows.c);
   scale(width, T(1) / s.rho2, rows.c, rows.c);
 
   pair_rows(width, s, series, rows);
-  return {p_slope / T(2), g * delta, split.kappa};
+  return along_w;
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

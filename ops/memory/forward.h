@@ -35,19 +35,22 @@ Token<T> load_token(W width, const HeadShape& shape, const HeadInputs<T>& x, int
   }
 }
 
-/// Asks for the cache lines of a row, which arrive while other work is done. A line that is to be written has to
-/// arrive, too, and no other core may keep it.
-template <bool to_write = false, typename T>
+/// What the cache lines of a row are wanted for. A line that is to be written has to arrive, too, and no other core may
+/// keep it.
+enum class Access { read, write };
+
+/// Asks for the cache lines of a row, which arrive while other work is done.
+template <Access access, typename T>
 ORTHOREAD_INLINE void prefetch(const T* row, int64_t count) {
   constexpr int64_t line = 64 / sizeof(T);
-  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i, to_write);
+  for (int64_t i = 0; i < count + line; i += line) __builtin_prefetch(row + i, access == Access::write);
 }
 template <typename T>
 ORTHOREAD_INLINE void prefetch_token(const HeadShape& shape, const HeadInputs<T>& x, int64_t t) {
   const int64_t at = t * shape.row_stride, gate = t * shape.gate_stride;
-  for (const T* rows : {x.q, x.k, x.v}) prefetch(rows + at, shape.width);
-  prefetch(x.input_gate + gate, 1);
-  prefetch(x.log_forget + gate, 1);
+  for (const T* rows : {x.q, x.k, x.v}) prefetch<Access::read>(rows + at, shape.width);
+  prefetch<Access::read>(x.input_gate + gate, 1);
+  prefetch<Access::read>(x.log_forget + gate, 1);
 }
 
 template <typename T, class W>
@@ -229,7 +232,7 @@ void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInp
     const Gram gram = !needed ? Gram::none : plan.gram ? Gram::measured : Gram::carried;
     const int64_t next = t + 1 < shape.tokens ? t + 1 : t;
     prefetch_token(shape, x, next);
-    prefetch<true>(h + next * shape.row_stride, shape.width);
+    prefetch<Access::write>(h + next * shape.row_stride, shape.width);
     write_token(width, plan, token, gram, memory, memory, room.change);
 
     if (!x.reads(t)) {

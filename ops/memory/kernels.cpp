@@ -38,6 +38,21 @@ HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape) {
   return Pack<T>::lanes > 1 && shape.width <= widest_narrow(plan) ? HeadPath::lanes : HeadPath::tokens;
 }
 
+/// How many numbers a Layout for this way of computing a head takes.
+template <template <typename> class Narrow, template <typename> class Blocks, template <typename> class Tokens,
+          typename T>
+int64_t scratch_size(const ReadPlan<T>& plan, const HeadShape& shape) {
+  const int d = padded_width<T>(shape.width);
+  switch (path_of(plan, shape)) {
+    case HeadPath::lanes:
+      return measure<Narrow<T>>(Scratch<T>(), shape.width, plan);
+    case HeadPath::blocks:
+      return measure<Blocks<T>>(Scratch<T>(), d, plan);
+    default:
+      return measure<Tokens<T>>(Scratch<T>(), d, plan);
+  }
+}
+
 }  // namespace orthoread::ORTHOREAD_ISA
 
 namespace orthoread {
@@ -53,22 +68,8 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
             if (path_of(plan, shape) == HeadPath::lanes) return narrow_checkpoint_size<T>(shape);
             return Checkpoints<T>(padded_width<T>(shape.width), shape, plan.orthogonalized, nullptr).size();
           },
-      .forward_scratch_size =
-          [](const Plan& plan, const HeadShape& shape) {
-            if (path_of(plan, shape) == HeadPath::lanes)
-              return measure<NarrowForwardRoom<T>>(Scratch<T>(), shape.width, plan);
-            const int d = padded_width<T>(shape.width);
-            return path_of(plan, shape) == HeadPath::blocks ? measure<BlockForwardRoom<T>>(Scratch<T>(), d, plan)
-                                                            : measure<ForwardRoom<T>>(Scratch<T>(), d, plan);
-          },
-      .backward_scratch_size =
-          [](const Plan& plan, const HeadShape& shape) {
-            if (path_of(plan, shape) == HeadPath::lanes)
-              return measure<NarrowBackwardRoom<T>>(Scratch<T>(), shape.width, plan);
-            const int d = padded_width<T>(shape.width);
-            return path_of(plan, shape) == HeadPath::blocks ? measure<BlockBackwardRoom<T>>(Scratch<T>(), d, plan)
-                                                            : measure<BackwardRoom<T>>(Scratch<T>(), d, plan);
-          },
+      .forward_scratch_size = scratch_size<NarrowForwardRoom, BlockForwardRoom, ForwardRoom, T>,
+      .backward_scratch_size = scratch_size<NarrowBackwardRoom, BlockBackwardRoom, BackwardRoom, T>,
       .state_size =
           [](const Plan& plan, const HeadShape& shape) {
             using N = Wide<T>;

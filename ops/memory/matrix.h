@@ -16,6 +16,10 @@ constexpr int packs_at_once(int held) {
   return 1;
 }
 
+/// In which order a sweep adds up. in_blocks: a few rows at a time, and then these sums: where many terms have one
+/// sign, as with keys that are alike, the rounding error of a sum grows with its length. straight: row by row.
+enum class Summation { in_blocks, straight };
+
 /// One pass over a matrix. For each entry, that is a pack at (i, column) with `at` its offset,
 /// entry(at, s, v, side) sees
 ///   s[0] ... s[S-1]  number i of each of `by_row`, in all lanes,
@@ -26,19 +30,19 @@ constexpr int packs_at_once(int held) {
 /// which finish(r, column, y) takes.
 ///
 /// A multiply-add takes four cycles, and one (two, of the narrower registers) starts in each. Where R and the packs
-/// give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed separately.
-///
-/// in_blocks: a few rows are summed at a time, and then these sums. Where many terms have one sign, as with keys that
-/// are alike, the rounding error of a sum grows with its length. independent: how many sums `kinds` is for, if not R.
-template <int R, typename T, bool in_blocks = true, int independent = R, int S, int V, class W, class Entry,
-          class Finish>
+/// give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed separately. With
+/// as_if > R a y_r has the bits that it has in a sweep of so many.
+template <int R, typename T, Summation summation = Summation::in_blocks, int as_if = R, int S, int V, class W,
+          class Entry, class Finish>
 ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
                                const Finish& finish) {
   constexpr int lanes = Pack<T>::lanes, sums = R > 0 ? R : 1, packs = packs_at_once<T, W>(R + V > 1 ? R + V - 1 : 1);
   constexpr int in_flight = kRegisterBytes == 64 ? 4 : 8;
-  constexpr int chains = (independent > 0 ? independent : 1) * packs;
+  constexpr int chains = (as_if > 0 ? as_if : 1) * packs;
   constexpr int kinds = chains >= in_flight ? 1 : chains * 2 >= in_flight ? 2 : 4;
-  const int rows = !in_blocks ? width.value : W::constant > 0 ? 16 : 8;  // which divide every width of their kind
+  const int rows = summation == Summation::straight ? width.value
+                   : W::constant > 0                ? 16
+                                                    : 8;  // which divide every width of their kind
   WideSum<T> side;
   for (int column = 0; column < width.value; column += packs * lanes) {
     Pack<T> v[packs][V], y[sums][packs] = {};
@@ -73,11 +77,11 @@ ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* co
   return side.total();
 }
 
-/// matrix^T x_r for r < R, taken by finish(r, column, y). Not in blocks: the series of the read spends most of the time
+/// matrix^T x_r for r < R, taken by finish(r, column, y). Straight: the series of the read spends most of the time
 /// here, and its terms have all signs.
 template <typename T, int R, class W, class Finish>
 ORTHOREAD_INLINE void sum_rows(W width, const T* matrix, const T* const (&x)[R], const Finish& finish) {
-  sweep<R, T, false>(
+  sweep<R, T, Summation::straight>(
       width, x, {x[0]}, [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>&) { return load(matrix + at); }, finish);
 }
 

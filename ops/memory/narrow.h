@@ -182,16 +182,31 @@ void each_lanes(const HeadInputs<T>& x, int64_t start, int count, const Body& bo
   }
 }
 
+/// A left factor: x or its transpose, d x d packs. Its rows and its columns begin so many numbers apart.
+template <typename T>
+struct LaneFactor {
+  const T* x;
+  int row, column;
+};
+template <typename T>
+LaneFactor<T> plain(const T* x, int d) {
+  return {.x = x, .row = d * Pack<T>::lanes, .column = Pack<T>::lanes};
+}
+template <typename T>
+LaneFactor<T> transposed(const T* x, int d) {
+  return {.x = x, .row = Pack<T>::lanes, .column = d * Pack<T>::lanes};
+}
+
 /// c = a b, or c = 3/2 e - 1/2 (the sum of one or two products a b). All matrices are d x d packs; b, c and e are
-/// row-major, a is transposed if its strides say so.
+/// row-major.
 template <typename T>
 struct LaneProduct {
-  int d, products;
-  const T *a[2], *b[2];
-  int a_row[2], a_column[2];
-  const T* e;
+  int d, products = 1;
+  LaneFactor<T> a[2];
+  const T* b[2];
+  const T* e = nullptr;
   T* c;
-  bool symmetric;  // c is: only one half has to be computed
+  bool symmetric = false;  // c is: only one half has to be computed
 };
 
 template <int rows, int columns, typename T>
@@ -200,8 +215,8 @@ void multiply_tile(const LaneProduct<T>& x, int i, int j) {
   const int row = x.d * lanes, at = i * row + j * lanes;
   Pack<T> total[rows][columns] = {};
   for (int n = 0; n < x.products; ++n) {
-    const T *a = x.a[n] + i * x.a_row[n], *b = x.b[n] + j * lanes;
-    const int a_row = x.a_row[n], a_column = x.a_column[n];
+    const int a_row = x.a[n].row, a_column = x.a[n].column;
+    const T *a = x.a[n].x + i * a_row, *b = x.b[n] + j * lanes;
     for (int l = 0; l < x.d; ++l, a += a_column, b += row) {
       Pack<T> of_b[columns];
       ORTHOREAD_UNROLL for (int s = 0; s < columns; ++s) of_b[s] = in_register(load(b + s * lanes));
@@ -276,9 +291,9 @@ struct NarrowReadRoom {
   int kept;
   T *q, *C, *n, *X, *G, *raw, *p, *s, *r;
 
-  /// `all` the X and G, for the reverse.
-  NarrowReadRoom(int64_t d, const ReadPlan<T>& plan, bool all, Scratch<T>& scratch)
-      : kept(all && plan.steps > 2 ? plan.steps : 2) {
+  /// The backward needs all X and G.
+  NarrowReadRoom(int64_t d, const ReadPlan<T>& plan, For pass, Scratch<T>& scratch)
+      : kept(pass == For::backward && plan.steps > 2 ? plan.steps : 2) {
     constexpr int lanes = Pack<T>::lanes;
     const int64_t matrix = d * d * lanes;
     C = scratch.take(matrix);
@@ -342,8 +357,9 @@ NarrowRead<T> read_lanes(const ReadPlan<T>& plan, int d, const NarrowTokens<T>& 
   for (int step = 0; step < plan.steps - 1; ++step) {
     const T* X = room.of_step(room.X, step, d);
     T* G = room.of_step(room.G, step, d);
-    multiply<T>({d, 1, {X}, {X}, {lanes}, {d * lanes}, nullptr, G, true});
-    multiply<T>({d, 1, {X}, {G}, {d * lanes}, {lanes}, X, room.of_step(room.X, step + 1, d), false});
+    T* next = room.of_step(room.X, step + 1, d);
+    multiply<T>({.d = d, .a = {transposed(X, d)}, .b = {X}, .c = G, .symmetric = true});
+    multiply<T>({.d = d, .a = {plain(X, d)}, .b = {G}, .e = X, .c = next});
   }
   const T* X = room.of_step(room.X, plan.steps > 0 ? plan.steps - 1 : 0, d);
   transposed_times(d, X, room.q, [&](int j, Pack<T> y) { store(room.p + j, y); });
@@ -368,7 +384,10 @@ struct NarrowForwardRoom {
   T* h;  // d rows
 
   NarrowForwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
-      : state(d, scratch), tokens(d, scratch), read(d, plan, false, scratch), h(scratch.take(d * kNarrowChunk)) {}
+      : state(d, scratch),
+        tokens(d, scratch),
+        read(d, plan, For::forward, scratch),
+        h(scratch.take(d * kNarrowChunk)) {}
 };
 
 template <typename T>

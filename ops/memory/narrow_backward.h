@@ -29,7 +29,7 @@ struct NarrowBackwardRoom {
   T *dX, *dX_next, *P;               // packs
 
   NarrowBackwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
-      : state(d, scratch), tokens(d, scratch), read(d, plan, true, scratch) {
+      : state(d, scratch), tokens(d, scratch), read(d, plan, For::backward, scratch) {
     constexpr int lanes = Pack<T>::lanes;
     for (T** rows : {&dh, &dq, &dk, &dv}) *rows = scratch.take(d * kNarrowChunk);
     dC = scratch.take(d * (d + 1) * kNarrowChunk);
@@ -75,7 +75,7 @@ const T* newton_schulz_backward(const ReadPlan<T>& plan, int d, const NarrowBack
   for (int step = plan.steps - 2; step >= 0; --step) {
     const T *X_j = read.of_step(read.X, step, d), *G_j = read.of_step(read.G, step, d);
     T* P = room.P;
-    multiply<T>({d, 1, {X_j}, {dX}, {lanes}, {d * lanes}, nullptr, P, false});  // then P + P^T in its place
+    multiply<T>({.d = d, .a = {transposed(X_j, d)}, .b = {dX}, .c = P});  // then P + P^T in its place
     for (int i = 0; i < d; ++i) {
       for (int j = 0; j <= i; ++j) {
         T *low = P + (i * d + j) * lanes, *high = P + (j * d + i) * lanes;
@@ -84,7 +84,7 @@ const T* newton_schulz_backward(const ReadPlan<T>& plan, int d, const NarrowBack
         store(high, both);
       }
     }
-    multiply<T>({d, 2, {dX, X_j}, {G_j, P}, {d * lanes, d * lanes}, {lanes, lanes}, dX, dX_next, false});
+    multiply<T>({.d = d, .products = 2, .a = {plain<T>(dX, d), plain(X_j, d)}, .b = {G_j, P}, .e = dX, .c = dX_next});
     T* given = dX;
     dX = dX_next;
     dX_next = given;
@@ -226,13 +226,10 @@ void narrow_backward(const ReadPlan<T>& plan, const HeadShape& shape, const Head
 
     for (int t = count - 1; t >= 0; --t) {
       const Wide<T> df = gates.df[t], di = gates.di[t];
-      const Wide<T> dm = past_m + Wide<T>(room.d_m[t]) - df - di;
-      const T kept = tokens.kept[t], input_gate = tokens.input_gate[t];
-      const Wide<T> share(kept > input_gate ? 1.0 : kept == input_gate ? 0.5 : 0.0);
-      past_m = df + share * dm;
       const int64_t at = (start + t) * shape.gate_stride;
+      past_m += Wide<T>(room.d_m[t]);
+      dx.input_gate[at] = static_cast<T>(stabiliser_backward(tokens.kept[t], tokens.input_gate[t], df, di, past_m));
       dx.log_forget[at] = static_cast<T>(past_m);
-      dx.input_gate[at] = static_cast<T>(di + (Wide<T>(1) - share) * dm);
     }
     const int64_t at = start * shape.row_stride;
     store_columns(d, room.dq, shape.row_stride, count, dx.q + at);

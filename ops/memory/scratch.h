@@ -33,6 +33,9 @@ class Scratch {
   int64_t boundary_, size_ = 0;
 };
 
+/// What a Layout is for: the backward keeps more of some things than the forward, and less of others.
+enum class For { forward, backward };
+
 /// How many numbers a Layout takes at most: a struct whose constructor takes its parts from the scratch.
 template <class Layout, typename N, class... Args>
 int64_t measure(Scratch<N> scratch, const Args&... args) {

@@ -29,9 +29,10 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-inline constexpr double kErrorLimit =
-    64;  // of `error` against trace A; a chunk in which nothing is cancelled stays below
-inline constexpr double kCancelLimit = 4;  // of A_t's terms against trace A_t; at most 2 where nothing is cancelled
+/// Of `error` against trace A; a chunk in which nothing is cancelled stays below.
+inline constexpr double kErrorLimit = 64;
+/// Of A_t's terms against trace A_t; at most 2 where nothing is cancelled.
+inline constexpr double kCancelLimit = 4;
 
 /// Tokens between checkpoints. The backward holds C and A for each token of one chunk: so many fit the second-level
 /// cache.
@@ -183,8 +184,8 @@ void write_token(W width, const ReadPlan<T>& plan, const Token<T>& token, Gram g
   const auto set_y = [&](int column, Pack<T> x) {  // x = C_{t-1}^T q
     store(change.y + column, fma(splat(f), x, splat(kq) * load(iv + column)));
   };
-  if (gram == Gram::none) {  // nobody needs u; y is added up as below
-    sweep<1, T, true, 2>(
+  if (gram == Gram::none) {  // u is not needed; y is added up as below, to the same bits
+    sweep<1, T, Summation::in_blocks, 2>(
         width, {token.q, token.k}, {iv},
         [&](int at, const Pack<T>* row, const Pack<T>* column, Pack<T>&) { return write(at, row[1], column[0]); },
         [&](int, int column, Pack<T> x) { set_y(column, x); });
