@@ -52,11 +52,13 @@ OpEntry sequence(OpEntry entry) {
   return entry;
 }
 OpEntry any(OpEntry entry) {
-  entry.call.least = 0, entry.call.most = kMost;
+  entry.call.least = 0;
+  entry.call.most = kMost;
   return entry;
 }
 OpEntry some(OpEntry entry) {
-  entry.call.least = 1, entry.call.most = kMost;
+  entry.call.least = 1;
+  entry.call.most = kMost;
   return entry;
 }
 

@@ -10,6 +10,11 @@
 namespace orthoread {
 namespace {
 
+template <Real T>
+DenseWeight<T> all_rows(const Array<T>& W) {
+  return {.W = W.data(), .outputs = W.dim(0), .features = W.dim(1)};
+}
+
 /// dx = dy W, dW = dy^T x, dbias = the sum of dy's rows.
 template <Real T>
 struct LinearBackward {
@@ -18,7 +23,7 @@ struct LinearBackward {
 
   Grads<T> operator()(const Array<T>& dy, const Want& want) const {
     const int64_t O = weight.dim(0), D = weight.dim(1), rows = x.size() / D;
-    const DenseBackward<T> map(weight.data(), O, D, rows, want[1]);
+    const DenseBackward<T> map(all_rows(weight), rows, want[1]);
     const PartSums<T> dbias = bias && want[2] ? PartSums<T>(rows, {O}) : PartSums<T>();
     auto dx = want[0] ? Array<T>::uninitialized(x.shape()) : Array<T>();
     T* dx_to = want[0] ? dx.edit() : nullptr;
@@ -43,7 +48,7 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const std::vector<
       weight.value().rank() == 2 && x.value().rank() >= 1 && x.dim(-1) == weight.dim(1) && weight.value().size() > 0,
       "linear: x must be (..., D) and weight (O, D) with O, D >= 1: x is {}, weight is {}", x.shape(), weight.shape());
   const int64_t O = weight.dim(0), D = weight.dim(1);
-  const DenseForward<T> map(weight.value().data(), O, D);
+  const DenseForward<T> map(all_rows(weight.value()));
   Shape shape = x.shape();
   shape.back() = O;
   auto y = Array<T>::uninitialized(shape);
@@ -94,7 +99,7 @@ struct LinearMapsBackward {
     std::vector<BlockwiseBackward<T>> maps;
     for (size_t i = 0; i < blocks.size(); ++i) maps.emplace_back(blocks[i], rows, want[i + 1]);
     std::vector<DenseBackward<T>> last;
-    if (dense.defined()) last.emplace_back(dense.data(), dense.dim(0), width, rows, want.back());
+    if (dense.defined()) last.emplace_back(all_rows(dense), rows, want.back());
     auto dx = want[0] ? Array<T>::uninitialized(x.shape()) : Array<T>();
     T* dx_to = want[0] ? dx.edit() : nullptr;
     parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
@@ -143,7 +148,7 @@ std::vector<Tensor<T>> linear_maps(const char* op, const Tensor<T>& x, const std
                 "{}: x must be (..., D) and the dense weight (O, D) with O, D >= 1: x is {}, weight is {}", op,
                 x.shape(), weight.shape());
     inputs.push_back(dense[0]);
-    last.emplace_back(weight.data(), weight.dim(0), width);
+    last.emplace_back(all_rows(weight));
     Shape shape = x.shape();
     shape.back() = weight.dim(0);
     ys.push_back(Array<T>::uninitialized(shape));

@@ -23,10 +23,11 @@ struct NormLinear {
   Array<T> statistics = norm.new_statistics();
 
   size_t count() const { return sizes.size(); }
-  /// The first row of W_j, as a number.
-  const T* rows_of_weight(size_t j) const {
+  /// W_j.
+  DenseWeight<T> rows_of_weight(size_t j) const {
     const auto end = sizes.begin() + static_cast<std::ptrdiff_t>(j);
-    return weight.data() + std::accumulate(sizes.begin(), end, int64_t{0}) * norm.features();
+    const T* first = weight.data() + std::accumulate(sizes.begin(), end, int64_t{0}) * norm.features();
+    return {.W = first, .outputs = sizes[j], .features = norm.features()};
   }
 
   void check_sizes() const {
@@ -50,7 +51,7 @@ struct NormLinear {
     std::vector<Array<T>> ys;
     std::vector<DenseForward<T>> maps;
     for (size_t j = 0; j < count(); ++j) {
-      maps.emplace_back(rows_of_weight(j), sizes[j], norm.features());
+      maps.emplace_back(rows_of_weight(j));
       ys.push_back(Array<T>::uninitialized(output_shape(j)));
     }
     std::vector<T*> to;
@@ -74,7 +75,7 @@ struct NormLinear {
     const int64_t D = norm.features(), rows = norm.rows();
     RowNormBackward<T> norm_stage(norm, statistics);
     std::vector<DenseBackward<T>> maps;
-    for (size_t j = 0; j < count(); ++j) maps.emplace_back(rows_of_weight(j), sizes[j], D, rows, true);
+    for (size_t j = 0; j < count(); ++j) maps.emplace_back(rows_of_weight(j), rows);
     parallel_for(rows, kSummedRows, [&](int64_t begin, int64_t end) {
       auto normal = Array<T>::uninitialized({kCachedRows, D}), dnormal = Array<T>::uninitialized({kCachedRows, D});
       T *normal_to = normal.edit(), *dnormal_to = dnormal.edit();

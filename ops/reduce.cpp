@@ -172,15 +172,17 @@ Tensor<T> max(const Tensor<T>& x) {
 
 namespace {
 
-/// Running sums along the middle axis, from the front or from the back.
+enum class From { front, back };
+
+/// Running sums along the middle axis.
 template <Real T>
-Array<T> running_sum(const Array<T>& x, Block b, bool from_back) {
+Array<T> running_sum(const Array<T>& x, Block b, From from) {
   Array<T> y = x;
   T* numbers = y.edit();
-  const int64_t step = from_back ? -b.inner : b.inner;
+  const int64_t first = from == From::front ? 0 : b.n - 1, step = from == From::front ? b.inner : -b.inner;
   parallel_for(b.outer, 1, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
-      T* row = numbers + (o * b.n + (from_back ? b.n - 1 : 0)) * b.inner;
+      T* row = numbers + (o * b.n + first) * b.inner;
       for (int64_t r = 1; r < b.n; ++r, row += step) {
         for (int64_t i = 0; i < b.inner; ++i) row[step + i] += row[i];
       }
@@ -195,9 +197,9 @@ template <Real T>
 Tensor<T> cumsum(const Tensor<T>& x, int axis) {
   const auto at = static_cast<size_t>(normal_axis("cumsum", axis, x.shape()));
   const Block block = block_at(x.shape(), at, at + 1);
-  return record<T>("cumsum", running_sum(x.value(), block, false), {x},
+  return record<T>("cumsum", running_sum(x.value(), block, From::front), {x},
                    [block](const Array<T>& dy, const Want&) -> Grads<T> {
-                     return {running_sum(dy, block, true)};  // x_i is in every sum from the i-th on
+                     return {running_sum(dy, block, From::back)};  // x_i is in every sum from the i-th on
                    });
 }
 

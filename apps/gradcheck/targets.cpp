@@ -17,7 +17,8 @@ std::vector<CheckGroup> newton_schulz_groups(uint64_t seed) {
         for (const double condition : {1., 1e4, 1e8}) {
           if (matrix.rank == 1 && condition != 1) continue;
           for (const double scale : {1e-8, 1., 1e8}) {
-            matrix.condition = condition, matrix.scale = scale;
+            matrix.condition = condition;
+            matrix.scale = scale;
             group.checks.emplace_back([matrix] { return check_newton_schulz(matrix); });
           }
         }

@@ -29,6 +29,11 @@ bool all_finite(const Parameters<T>& parameters) {
                      [](const Parameter<T>& parameter) { return all_finite(parameter.tensor->value()); });
 }
 
+const TrainConfig& valid(const TrainConfig& config) {
+  config.validate();
+  return config;
+}
+
 /// The logits of (B, S) tokens, computed one token at a time.
 template <Real T>
 Tensor<T> streamed_logits(const RecallModel<T>& model, const Array<int64_t>& inputs) {
@@ -84,7 +89,7 @@ std::vector<RecallBatch> validation_batches(const RecallSetting& setting, uint64
 
 template <Real T>
 Trainer<T>::Trainer(const TrainConfig& config)
-    : config_((config.validate(), config)),
+    : config_(valid(config)),
       model_(config.model, RandomStream(config.seed)),
       parameters_(model_.parameters()),
       optimizer_(parameters_, AdamWSettings{.weight_decay = config.weight_decay}),

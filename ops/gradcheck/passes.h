@@ -97,6 +97,12 @@ Tensor<T> joined(const std::vector<Tensor<T>>& ys) {
   });
 }
 
+/// What makes one tensor of several.
+template <class F, class T>
+concept MakesTensor = requires(const F& f, const std::vector<Tensor<T>>& x) {
+  { f(x) } -> std::same_as<Tensor<T>>;
+};
+
 /// f and the gradient of <v, f>; zeros for what backward left undefined.
 template <Real T>
 struct Pass {
@@ -108,9 +114,8 @@ struct Pass {
   Pass(const Function<T>& f, const std::vector<Array<T>>& x, const Array<T>& v) : Pass(f, x, v, Want(x.size(), true)) {}
 
   /// The same, `result` making one tensor of the inputs.
-  template <class Result>
-  requires std::same_as < std::invoke_result_t < Result, const std::vector<Tensor<T>>
-  & >, Tensor < T >> Pass(const Result& result, const std::vector<Array<T>>& x, const Array<T>& v, const Want& want) {
+  template <MakesTensor<T> Result>
+  Pass(const Result& result, const std::vector<Array<T>>& x, const Array<T>& v, const Want& want) {
     std::vector<Tensor<T>> inputs;
     for (size_t i = 0; i < x.size(); ++i) inputs.push_back(want[i] ? Tensor<T>::leaf(x[i]) : Tensor<T>(x[i]));
     const Tensor<T> of_all = result(inputs);

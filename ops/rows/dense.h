@@ -7,15 +7,22 @@
 
 namespace orthoread {
 
+/// W, or some rows of it: (outputs, features).
+template <Real T>
+struct DenseWeight {
+  const T* W;
+  int64_t outputs, features;
+};
+
 template <Real T>
 class DenseForward {
  public:
   /// Copies W.
-  DenseForward(const T* W, int64_t outputs, int64_t features)
-      : outputs_(outputs), W_transposed_({features, padded(outputs)}) {
+  explicit DenseForward(const DenseWeight<T>& of)
+      : outputs_(of.outputs), W_transposed_({of.features, padded(of.outputs)}) {
     T* to = W_transposed_.edit();
-    for (int64_t d = 0; d < features; ++d) {
-      for (int64_t o = 0; o < outputs; ++o) to[d * padded(outputs) + o] = W[o * features + d];
+    for (int64_t d = 0; d < of.features; ++d) {
+      for (int64_t o = 0; o < of.outputs; ++o) to[d * padded(of.outputs) + o] = of.W[o * of.features + d];
     }
   }
 
@@ -44,11 +51,13 @@ template <Real T>
 class DenseBackward {
  public:
   /// Copies W. `rows` is the number of rows in all chunks.
-  DenseBackward(const T* W, int64_t outputs, int64_t features, int64_t rows, bool wants_dW)
-      : features_(features), W_padded_({outputs, padded(features)}) {
+  DenseBackward(const DenseWeight<T>& of, int64_t rows, bool wants_dW = true)
+      : features_(of.features), W_padded_({of.outputs, padded(of.features)}) {
     T* to = W_padded_.edit();
-    for (int64_t o = 0; o < outputs; ++o) std::copy_n(W + o * features, features, to + o * padded(features));
-    if (wants_dW) dW_ = PartSums<T>(rows, {outputs, features});
+    for (int64_t o = 0; o < of.outputs; ++o) {
+      std::copy_n(of.W + o * of.features, of.features, to + o * padded(of.features));
+    }
+    if (wants_dW) dW_ = PartSums<T>(rows, {of.outputs, of.features});
   }
 
   /// dx = dy W or dx += dy W: dy (rows, O), dx (rows, D).
