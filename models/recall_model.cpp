@@ -68,9 +68,18 @@ void RecallModelConfig::validate() const {
   check(inner() % qkv_block == 0, "qkv-block: must divide the inner width {}, {} does not", inner(), qkv_block);
 }
 
+namespace {
+
+const RecallModelConfig& valid(const RecallModelConfig& config) {
+  config.validate();
+  return config;
+}
+
+}  // namespace
+
 template <Real T>
 RecallModel<T>::RecallModel(const RecallModelConfig& config, RandomStream random)
-    : config_((config.validate(), config)),
+    : config_(valid(config)),
       embedding_(normal<T>({config.vocab_size, config.dim}, 1, random)),
       norm_(constant<T>({config.dim}, 0)),
       // std sqrt(2 / (5 D)) ("small init") for input projections, 2 / (blocks sqrt(D)) for output projections, with one

@@ -57,22 +57,29 @@ std::string amount(const GradientView& gradient) {
   return gradient.numbers.empty() ? "norm " + short_number(gradient.norm) : gradient.numbers;
 }
 
-/// Escapes for HTML, or for a string of Graphviz.
-std::string escaped(const std::string& text, bool html) {
+std::string escaped_for_html(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (html && c == '<')
+    if (c == '<')
       out += "&lt;";
-    else if (html && c == '>')
+    else if (c == '>')
       out += "&gt;";
-    else if (html && c == '&')
+    else if (c == '&')
       out += "&amp;";
-    else if (html && c == '"')
+    else if (c == '"')
       out += "&quot;";
-    else if (!html && (c == '"' || c == '\\'))
-      out += std::string("\\") + c;
     else
       out += c;
+  }
+  return out;
+}
+
+/// For a string of Graphviz.
+std::string escaped_for_dot(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
   }
   return out;
 }
@@ -164,7 +171,7 @@ std::string svg(const Trace& trace, const Layout& layout) {
     const auto [x, y] = layout.nodes[i];
     const auto text = [&, x = x, y = y](double down, const char* kind, const std::string& content) {
       return fmt::format("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", kind, x, y + down,
-                         escaped(content, true));
+                         escaped_for_html(content));
     };
     out += fmt::format(
         "<g id=\"n{}\" class=\"node{}\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{}\" height=\"{}\" rx=\"8\"/>", i,
@@ -189,8 +196,8 @@ std::string table(const Trace& trace) {
                       trace.nodes[input.node].name.empty() ? trace.nodes[input.node].op : trace.nodes[input.node].name,
                       input.node));
     rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}</tr>\n",
-                        i, escaped(title(node), true), shapes(node),
-                        escaped(fmt::format("{}", fmt::join(inputs, ", ")), true), node.needs_grad ? "yes" : "no",
+                        i, escaped_for_html(title(node)), shapes(node),
+                        escaped_for_html(fmt::format("{}", fmt::join(inputs, ", "))), node.needs_grad ? "yes" : "no",
                         keeps(node), trace.visits.empty() ? "" : fmt::format("<td id=\"t{}\"></td>", i));
   }
   return fmt::format(
@@ -236,7 +243,7 @@ std::string to_dot(const Trace& trace, bool backward) {
   for (size_t k = trace.visits.size(); k-- > 0;) order[trace.visits[k].node] = k + 1;
   for (size_t i = 0; i < trace.nodes.size(); ++i) {
     const TraceNode& node = trace.nodes[i];
-    std::string label = escaped(title(node), false);
+    std::string label = escaped_for_dot(title(node));
     for (const std::string& line : {shapes(node), keeps(node)})
       if (!line.empty()) label += "\\n" + line;
     if (backward && node.needs_grad) {
@@ -262,7 +269,7 @@ std::string to_html(const Trace& trace, const std::string& title_text) {
   std::string visits;
   for (const Visit& visit : trace.visits)
     visits +=
-        fmt::format("<li><button type=\"button\">{}</button></li>\n", escaped(title(trace.nodes[visit.node]), true));
+        fmt::format("<li><button type=\"button\">{}</button></li>\n", escaped_for_html(title(trace.nodes[visit.node])));
   const std::string panel =
       trace.visits.empty()
           ? ""
@@ -280,7 +287,7 @@ std::string to_html(const Trace& trace, const std::string& title_text) {
       "a table</summary><div class=\"table\">\n{6}</div></details>\n{7}<script>\nconst graph = "
       "{8};\n{9}</script>\n</body>\n"
       "</html>\n",
-      escaped(title_text, true), kPageParts.at("apps/graph/page.css"),
+      escaped_for_html(title_text), kPageParts.at("apps/graph/page.css"),
       trace.visits.empty()
           ? "Inputs above, the result below. Dashed: needs no gradient."
           : "Inputs above, the result below; backward goes upwards, newest node first. Step with the "

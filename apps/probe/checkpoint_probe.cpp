@@ -158,7 +158,7 @@ Evaluation measure_read(const RecallModel<T>& model, const std::vector<RecallBat
     for (RangeAccuracy& range : probe.by_times_seen) visit(range, &Query::times_seen);
   };
   const Evaluation evaluation =
-      evaluate<T>(model, batches, false, [&](const RecallBatch& batch, const Array<T>& logits) {
+      evaluate<T>(model, batches, Feed::whole, [&](const RecallBatch& batch, const Array<T>& logits) {
         const int64_t tokens = logits.dim(1), vocabulary = logits.dim(2);
         for (const Query& query : queries(batch)) {
           const T* scores = logits.data() + (query.sequence * tokens + query.position) * vocabulary;

@@ -31,10 +31,10 @@ std::string line(const Style& style, const char* with, double width, const char*
                      style.color + 1);
 }
 
-const char* kFrame =
+constexpr const char* kFrame =
     "set border 3 lw 0.8\nset tics nomirror out scale 0.6\nset grid ytics lt 1 lw 0.4 lc rgb '#cccccc'\n"
     "set key tmargin left horizontal Left reverse samplen 3\n";
-const char* kPercent = "set yrange [0:100]\nset ytics 0,20,100\nset format y '%g %%'\n";
+constexpr const char* kPercent = "set yrange [0:100]\nset ytics 0,20,100\nset format y '%g %%'\n";
 
 /// The text, changed to be a file name.
 std::string file_name(const std::string& text) {
@@ -218,39 +218,46 @@ std::pair<std::string, double> median_lines(const Cell& cell, double RunEvaluati
   return result;
 }
 
+/// What is drawn of an evaluation, and how.
+struct Quantity {
+  const char* name;
+  double RunEvaluation::*value;
+  double factor;
+  const char* axis;    // for gnuplot
+  const char* median;  // of a level and its last median, a text
+};
+constexpr Quantity kAccuracy = {"accuracy", &RunEvaluation::accuracy, 100, kPercent, "{} {:.0f} %"};
+constexpr Quantity kLoss = {"loss", &RunEvaluation::loss, 1, "set yrange [0:*]\n", "{} {:.2f}"};
+
 /// The curve of each seed, thin, and their median, thick.
-void add_curves(Album& album, const Grouping& grouping, const Group& group, bool accuracy, size_t stride) {
-  const auto value = accuracy ? &RunEvaluation::accuracy : &RunEvaluation::loss;
-  const double factor = accuracy ? 100 : 1;
+void add_curves(Album& album, const Grouping& grouping, const Group& group, const Quantity& of, size_t stride) {
   std::string script = kFrame, thin, thick;
-  script += accuracy ? kPercent : "set yrange [0:*]\n";
+  script += of.axis;
   int64_t end = 0;
   std::vector<std::string> medians;
   for (const size_t i : group.cells) {
     const Cell& cell = grouping.cells[i];
-    const auto [median, last] = median_lines(cell, value, factor);
+    const auto [median, last] = median_lines(cell, of.value, of.factor);
     if (median.empty()) continue;
     std::string runs;
     for (const Run* run : cell.runs) {
-      runs += curve_lines(*run, value, factor, stride);
+      runs += curve_lines(*run, of.value, of.factor, stride);
       if (!run->evaluations.empty()) end = std::max(end, run->evaluations.back().step);
     }
     script += block(fmt::format("runs{}", i), runs) + block(fmt::format("median{}", i), median);
     const Style& style = style_of(grouping, cell);
     thin += fmt::format("{}$runs{} {} notitle", thin.empty() ? "plot " : ", ", i, line(style, "lines", 0.8, "80"));
     thick += fmt::format(", $median{} {} title {}", i, line(style, "lines", 3), plot_text(text_of(cell.level)));
-    medians.push_back(accuracy ? fmt::format("{} {:.0f} %", text_of(cell.level), last)
-                               : fmt::format("{} {:.2f}", text_of(cell.level), last));
+    medians.push_back(fmt::format(fmt::runtime(of.median), text_of(cell.level), last));
   }
   if (medians.empty()) return;
-  const char* what = accuracy ? "accuracy" : "loss";
   std::string caption = fmt::format(
       "Validation {} at each evaluation: a thin line for each run, a thick line for their median. The median ends at: "
       "{}.",
-      what, fmt::join(medians, ", "));
+      of.name, fmt::join(medians, ", "));
   if (stride > 1) caption += fmt::format(" Of each run every {}th evaluation is drawn.", stride);
-  album.add({fmt::format("{}_{}", what, file_name(group.label)), group.label,
-             accuracy ? "Validation accuracy" : "Validation loss", caption, ""},
+  album.add({fmt::format("{}_{}", of.name, file_name(group.label)), group.label, fmt::format("Validation {}", of.name),
+             caption, ""},
             fmt::format("{}set xrange [0:{}]\nset xlabel 'step'\n{}{}", script, end, thin, thick));
 }
 
@@ -282,8 +289,8 @@ std::vector<Plot> draw_plots(const Grouping& grouping, const Json& comparison) {
                                  [&](size_t i) { return !escapes(grouping.cells[i]).empty(); });
     if (!any) continue;
     add_escapes(album, grouping, group, cells);
-    add_curves(album, grouping, group, true, stride);
-    add_curves(album, grouping, group, false, stride);
+    add_curves(album, grouping, group, kAccuracy, stride);
+    add_curves(album, grouping, group, kLoss, stride);
   }
   return album.draw();
 }

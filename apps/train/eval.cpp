@@ -19,10 +19,10 @@ struct EvalFlags {
 
 template <Real T>
 Evaluation evaluate_file(const Safetensors& file, const RecallModelConfig& config,
-                         const std::vector<RecallBatch>& batches, bool stream) {
+                         const std::vector<RecallBatch>& batches, Feed feed) {
   RecallModel<T> model(config, RandomStream(0));
   load_parameters(file, model.parameters());
-  return evaluate(model, batches, stream);
+  return evaluate(model, batches, feed);
 }
 
 int run_eval(const EvalFlags& flags) {
@@ -40,8 +40,9 @@ int run_eval(const EvalFlags& flags) {
         config.vocab_size, setting.vocab_size);
   const auto batches = validation_batches(setting, flags.data_seed, flags.batches, flags.batch_size);
   const bool single = file.dtype("embedding.weight") == "F32";
-  const auto [loss, accuracy] = single ? evaluate_file<float>(file, config, batches, flags.stream)
-                                       : evaluate_file<double>(file, config, batches, flags.stream);
+  const Feed feed = flags.stream ? Feed::streamed : Feed::whole;
+  const auto [loss, accuracy] =
+      single ? evaluate_file<float>(file, config, batches, feed) : evaluate_file<double>(file, config, batches, feed);
   if (flags.common.json) {
     print_out(
         "{}\n",

@@ -51,7 +51,7 @@ Tensor<T> streamed_logits(const RecallModel<T>& model, const Array<int64_t>& inp
 }  // namespace
 
 template <Real T>
-Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream,
+Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, Feed feed,
                     const LookAtLogits<T>& look) {
   const NoGrad no_grad;
   Evaluation total;
@@ -62,7 +62,7 @@ Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>&
     uint8_t* flags = mask.edit();
     std::transform(targets.data(), targets.data() + targets.size(), flags, [](int64_t t) { return t != kIgnored; });
     if (std::count(flags, flags + mask.size(), 1) == 0) continue;
-    const Tensor<T> logits = stream ? streamed_logits(model, inputs) : model.forward(inputs, mask);
+    const Tensor<T> logits = feed == Feed::streamed ? streamed_logits(model, inputs) : model.forward(inputs, mask);
     total.loss += value_of(cross_entropy(logits, targets).value().item());
     total.accuracy += accuracy(logits.value(), targets);
     if (look) look(batch, logits.value());
@@ -172,9 +172,9 @@ void Trainer<T>::restore(const Safetensors& file) {
   }
 }
 
-template Evaluation evaluate(const RecallModel<float>&, const std::vector<RecallBatch>&, bool,
+template Evaluation evaluate(const RecallModel<float>&, const std::vector<RecallBatch>&, Feed,
                              const LookAtLogits<float>&);
-template Evaluation evaluate(const RecallModel<double>&, const std::vector<RecallBatch>&, bool,
+template Evaluation evaluate(const RecallModel<double>&, const std::vector<RecallBatch>&, Feed,
                              const LookAtLogits<double>&);
 template class Trainer<float>;
 template class Trainer<double>;

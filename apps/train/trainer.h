@@ -15,17 +15,20 @@ struct Evaluation {
 template <Real T>
 using LookAtLogits = std::function<void(const RecallBatch& batch, const Array<T>& logits)>;
 
+/// How a model is given the tokens of a batch: all of them, or one at a time, with a state of constant size.
+enum class Feed { whole, streamed };
+
 /// Loss and accuracy: means over the batches of each batch's mean over the targets that are not ignored. Batches
-/// without such targets are skipped. With `stream`, one token at a time, with a state of constant size.
+/// without such targets are skipped.
 template <Real T>
-Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, bool stream = false,
+Evaluation evaluate(const RecallModel<T>& model, const std::vector<RecallBatch>& batches, Feed feed = Feed::whole,
                     const LookAtLogits<T>& look = {});
 
 /// `count` batches of a new stream, with evaluation targets.
 std::vector<RecallBatch> validation_batches(const RecallSetting& setting, uint64_t seed, int64_t count,
                                             int64_t batch_size);
 
-/// A batch of more tokens is gone through in parts, whose gradients add up, so that what the backward needs is held for
+/// A batch of more tokens is trained in parts, whose gradients add up, so that what the backward needs is held for
 /// one part only. All of a training batch's targets count, so a part's share of the mean loss is that of its sequences.
 inline constexpr int64_t kTokensAtOnce = 1 << 15;
 

@@ -17,7 +17,7 @@ struct MatrixProduct {
   const T* a;
   int64_t a_row, a_column;  // entry (i, l) of a is a[i a_row + l a_column]
   const T* b;
-  int64_t b_row;  // row stride, at least padded(n) (ops/rows/chunks.h): whole registers are read
+  int64_t b_row;  // row stride, at least n rounded up to whole registers, which are read
   T* c;
   int64_t c_row;
   Store store;
