@@ -1,4 +1,4 @@
-// The commands of the program, one file each. Every function adds its command.
+// The commands of the program. Each function adds one.
 #pragma once
 
 #include "apps/command_line.h"

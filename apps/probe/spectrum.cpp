@@ -33,7 +33,10 @@ std::vector<double> singular_values(const Array<T>& matrix) {
   check_shape(matrix.rank() == 2, "singular values: needs a matrix, the shape is {}", matrix.shape());
   check(std::all_of(matrix.data(), matrix.data() + matrix.size(), [](T x) { return std::isfinite(x); }),
         "singular values: the matrix holds a number that is not finite");
-  static const bool one_thread = [] { return openblas_set_num_threads(1), true; }();  // as for ops/gemm
+  static const bool one_thread = [] {  // as for ops/gemm
+    openblas_set_num_threads(1);
+    return true;
+  }();
   static_cast<void>(one_thread);
   // LAPACK is column-major: it sees the transpose, which has the same singular values.
   const auto m = static_cast<blasint>(matrix.dim(1)), n = static_cast<blasint>(matrix.dim(0));

@@ -8,7 +8,7 @@
 
 namespace orthoread {
 
-/// A figure that there is none of.
+/// In place of a figure that cannot be given.
 inline constexpr double kNoFigure = std::numeric_limits<double>::quiet_NaN();
 
 struct Interval {
