@@ -3,6 +3,8 @@
 #include "core/check.h"
 
 #include <algorithm>
+// long double gains nothing here, and where a tool emulates it as double, such as valgrind, its initialisation throws.
+#define BOOST_MATH_PROMOTE_DOUBLE_POLICY false
 #include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/hypergeometric.hpp>
