@@ -1,8 +1,7 @@
 // A head that is computed in blocks of tokens (ops/memory/block.h) beside the same head token by token, of any width:
 // the same numbers, but for rounding, and when streamed the same bits as in one piece.
-#include "ops/memory/head.h"
-
 #include "tests/memory_inputs.h"
+#include "tests/one_head.h"
 
 #include <array>
 
@@ -59,67 +58,12 @@ std::vector<MemoryKind> kinds() {
   return all;
 }
 
-/// One sequence of S tokens.
-struct Sequence {
-  Inputs<double> x;
-  Array<double> dh;
-  std::vector<uint8_t> mask = {};  // empty: all tokens are read
-};
-
 Sequence sequence(const MemoryKind& kind, int64_t S, int64_t d, uint64_t draw, bool masked = false) {
   Inputs<double> x = make(kind, 1, S, 1, d, draw);
   Sequence s = {x, cotangent(x)};
   for (int64_t t = 0; masked && t < S; ++t) s.mask.push_back(t % 3 == 1 || t == 20 ? 1 : 0);
   return s;
 }
-
-template <Real T>
-struct Head {
-  Head(const Sequence& s, const MemoryRead& read, int64_t width, HeadPath path)
-      : inputs{cast<T>(s.x[query]),      cast<T>(s.x[key]),        cast<T>(s.x[value]),
-               cast<T>(s.x[input_gate]), cast<T>(s.x[log_forget]), cast<T>(s.dh)},
-        of(read),
-        shape{s.dh.dim(1), width, width, 1, path},
-        x{inputs[0].data(), inputs[1].data(), inputs[2].data(),
-          inputs[3].data(), inputs[4].data(), s.mask.empty() ? nullptr : s.mask.data()} {}
-
-  /// h and the gradients.
-  std::vector<Array<T>> both_ways() const {
-    std::vector<Array<T>> y;
-    for (const int i : {0, 0, 1, 2, 3, 4}) y.emplace_back(inputs[static_cast<size_t>(i)].shape());
-    Array<T> checkpoints({head_checkpoint_size<T>(of, shape)}), forward({head_forward_scratch_size<T>(of, shape)});
-    Array<T> backward({head_backward_scratch_size<T>(of, shape)});
-    head_forward<T>(of, shape, x, {y[0].edit(), checkpoints.edit(), forward.edit()});
-    head_backward<T>(of, shape, x,
-                     {inputs[5].data(),
-                      checkpoints.data(),
-                      {y[1].edit(), y[2].edit(), y[3].edit(), y[4].edit(), y[5].edit()},
-                      backward.edit()});
-    return y;
-  }
-
-  /// h, `step` tokens at a time.
-  Array<T> streamed(int64_t step) const {
-    Array<T> h(inputs[0].shape());
-    HeadState<Wide<T>> state;
-    for (int64_t t = 0; t < shape.tokens; t += step) {
-      HeadShape part = shape;
-      part.tokens = std::min(step, shape.tokens - t);
-      HeadInputs<T> rest = x;
-      for (const T** rows : {&rest.q, &rest.k, &rest.v}) *rows += t * shape.width;
-      for (const T** gates : {&rest.input_gate, &rest.log_forget}) *gates += t;
-      if (rest.read_mask != nullptr) rest.read_mask += t;
-      Array<T> scratch({head_forward_scratch_size<T>(of, part)});
-      head_stream<T>(of, part, rest, h.edit() + t * shape.width, state, scratch.edit());
-    }
-    return h;
-  }
-
-  std::vector<Array<T>> inputs;
-  MemoryRead of;
-  HeadShape shape;
-  HeadInputs<T> x;
-};
 
 double largest_of(const Array<double>& x) {
   double most = 0;

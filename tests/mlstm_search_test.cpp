@@ -4,6 +4,7 @@
 //
 // The draws are numbered. The test suite checks the first few; ORTHOREAD_SEARCH=1000:9000 checks 1000 to 8999.
 #include "tests/fused_memory.h"
+#include "tests/one_head.h"
 
 #include <array>
 #include <cinttypes>
@@ -130,6 +131,14 @@ struct Tally {
   std::array<double, 6> worst{};
 };
 
+/// The head in blocks of tokens, as wide heads are computed, whatever its width.
+template <Real T>
+Results<T> in_blocks(const Draw& at, const Array<double>& dh) {
+  Sequence s = {at.x, dh};
+  if (at.mask.defined()) s.mask.assign(at.mask.data(), at.mask.data() + at.mask.size());
+  return Head<T>(s, at.read, at.d, HeadPath::blocks).both_ways();
+}
+
 template <Real T>
 void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
   constexpr bool single = std::same_as<T, float>;
@@ -173,10 +182,10 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
     for (const Array<float>& a : twin<float>(at.x, at.read, dh)) rounded.push_back(cast<double>(a));
     allow(rounded, 20);
   }
-  with_each_instruction_set([&] {
-    Tally& tally = tallies[fmt::format("{} {}", single ? "float" : "double", name(instruction_set()))];
+  const auto look = [&](const char* path, const Results<T>& results) {
+    CAPTURE(std::string(path));
+    Tally& tally = tallies[fmt::format("{} {} {}", single ? "float" : "double", name(instruction_set()), path)];
     (compared ? tally.compared : tally.finite_only) += 1;
-    const Results<T> results = fused<T>(at.x, at.read, dh, at.mask);
     for (size_t r = 0; r < results.size(); ++r) {
       double worst = 0;
       for (int64_t i = 0; i < exact[r].size(); ++i) {
@@ -192,6 +201,10 @@ void look_at(int64_t number, std::map<std::string, Tally>& tallies) {
       CHECK_MESSAGE(worst <= limit[r],
                     fmt::format("{} is off by {:.1e} of {:.1e}, allowed {:.1e}", kNames[r], worst, size[r], limit[r]));
     }
+  };
+  with_each_instruction_set([&] {
+    look("by width", fused<T>(at.x, at.read, dh, at.mask));
+    if (!single || at.read.steps <= 5) look("in blocks", in_blocks<T>(at, dh));  // more are computed in double
   });
 }
 
