@@ -70,21 +70,23 @@ Array<T> reduce(const Array<T>& x, const std::vector<bool>& reduced, ReduceBlock
 }
 
 /// The sum along n. Rows are added within chunks, then the chunks are added: many threads can share the work, and
-/// rounding errors grow with the square root of the length instead of the length.
+/// rounding errors grow with the square root of the length instead of the length. Long rows are shared in pieces.
 template <Real T>
 Array<T> sum_block(const Array<T>& x, Block b) {
   constexpr int64_t kRows = 128;
-  const int64_t chunks = std::max<int64_t>(1, (b.n + kRows - 1) / kRows);
+  const int64_t chunks = std::max<int64_t>(1, (b.n + kRows - 1) / kRows), rows = std::clamp<int64_t>(b.n, 1, kRows);
+  const int64_t piece = std::clamp<int64_t>(b.inner, 1, kElementwiseGrain / rows),
+                pieces = (b.inner + piece - 1) / piece;
   Array<T> parts({b.outer, chunks, b.inner});
   T* out = parts.edit();
-  const int64_t grain = std::max<int64_t>(1, kElementwiseGrain / std::max<int64_t>(1, std::min(b.n, kRows) * b.inner));
-  parallel_for(b.outer * chunks, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
+  parallel_for(b.outer * chunks * pieces, kElementwiseGrain / (rows * piece), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t c = i / pieces, column = i % pieces * piece, columns = std::min(piece, b.inner - column);
       const int64_t first = c % chunks * kRows, last = std::min(first + kRows, b.n);
-      const T* row = x.data() + (c / chunks * b.n + first) * b.inner;
-      T* to = out + c * b.inner;
+      const T* row = x.data() + (c / chunks * b.n + first) * b.inner + column;
+      T* to = out + c * b.inner + column;
       for (int64_t r = first; r < last; ++r, row += b.inner) {
-        for (int64_t i = 0; i < b.inner; ++i) to[i] += row[i];
+        for (int64_t j = 0; j < columns; ++j) to[j] += row[j];
       }
     }
   });

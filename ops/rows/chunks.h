@@ -29,8 +29,10 @@ class PartSums {
   PartSums(int64_t rows, Shape shape, int64_t rows_of_part = kSummedRows)
       : rows_of_part_(rows_of_part), size_(count(shape)) {
     shape.insert(shape.begin(), std::max<int64_t>(1, (rows + rows_of_part - 1) / rows_of_part));
-    sums_ = Array<T>(shape);
+    sums_ = Array<T>::uninitialized(shape);
     to_ = sums_.edit();
+    parallel_for(sums_.size(), 1 << 14,
+                 [to = to_](int64_t begin, int64_t end) { std::fill(to + begin, to + end, T(0)); });
   }
   PartSums(PartSums&&) noexcept = default;  // no copies: they would write to the same sums
   PartSums& operator=(PartSums&&) noexcept = default;
