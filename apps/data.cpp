@@ -57,7 +57,7 @@ void add_data_command(Command& program) {
   command.add("--split", flags->split, "Targets: train (every next token) or eval (the answers to queries)");
   command.add("--data-seed", flags->data_seed, "Seed of the data (NumPy's default_rng)");
   flags->setting.add_to(command);
-  flags->common.add_to(command, false);
+  flags->common.add_without_kernels_to(command);
   command.footer("Example:\n  orthoread data --out recall.safetensors --instances 64 --split eval --setting v80_s512");
   command.runs([flags] { return make_data(*flags); });
 }

@@ -9,14 +9,16 @@
 
 namespace orthoread {
 
-/// Flags of every command. --instruction-set only with `computes`.
+/// Flags of every command.
 struct CommonOptions {
   std::optional<int> threads;
   std::optional<std::string> instruction_set;
   bool json = false;
   bool quiet = false;
 
-  void add_to(Command& command, bool computes = true);
+  void add_to(Command& command);
+  /// Without --instruction-set, for a command that runs no kernels.
+  void add_without_kernels_to(Command& command);
   /// Applies --threads and --instruction-set.
   void apply() const;
 };

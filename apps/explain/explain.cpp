@@ -94,7 +94,7 @@ void add_explain_command(Command& program) {
   auto op = std::make_shared<std::string>();
   Command command = program.add_command("explain", "Explain an op: what it computes, its shapes, its derivative");
   command.add("OP", *op, "Name of the op").default_is("a list of all ops");
-  common->add_to(command, false);
+  common->add_without_kernels_to(command);
   command.footer("Example:\n  orthoread explain log_softmax");
   command.runs([common, op] {
     common->apply();
