@@ -20,6 +20,26 @@ TEST_CASE("embedding: gradients, with a repeated token and an unused row") {
   });
 }
 
+TEST_CASE("embedding: more tokens and columns than one thread takes") {
+  constexpr int64_t kTokens = 1100, kWidth = 40, kVocab = 7;
+  const auto table = Tensor<double>::leaf(uniform_array({kVocab, kWidth}, 1));
+  const Array<double> dy = uniform_array({kTokens, kWidth}, 2);
+  Array<int64_t> tokens({kTokens});
+  Numbers rows, sums(kVocab * kWidth);
+  for (int64_t i = 0; i < kTokens; ++i) {
+    tokens.edit()[i] = i * i % kVocab;
+    for (int64_t j = 0; j < kWidth; ++j) {
+      const int64_t at = i * i % kVocab * kWidth + j;
+      rows.push_back(table.value().data()[at]);
+      sums[static_cast<size_t>(at)] += dy.data()[i * kWidth + j];
+    }
+  }
+  const Tensor<double> y = embedding(table, tokens);
+  CHECK(values(y.value()) == rows);
+  backward(y, dy);
+  CHECK(values(table.grad()) == sums);  // added in the tokens' order
+}
+
 TEST_CASE("embedding: errors") {
   const Tensor<double> table = constant({3, 2}, Numbers(6));
   CHECK(thrown([&] {
