@@ -82,7 +82,7 @@ double difference(const Array<T>& a, const Array<T>& b, Part part) {
   return most;
 }
 
-constexpr int64_t kTokens = 40;  // of the sequences whose rounding errors are compared
+constexpr int64_t kTokens = 80;  // of the sequences whose rounding errors are compared
 
 /// For each of the kTokens tokens the largest error of its numbers, relative to the largest of them, or to a hundredth
 /// of the largest of all tokens'.
@@ -119,7 +119,7 @@ TEST_CASE("block: the same head as token by token") {
         for (const int64_t d : {1, 5, 24, 48, 130}) {
           for (const bool masked : {false, true}) {
             if (d == 130 && (masked || read.steps == 8)) continue;  // takes long
-            const int64_t S = d == 130 ? 35 : 70;
+            const int64_t S = d == 130 ? 35 : d == 48 ? 70 : 140;
             CAPTURE(std::string(kind.name));
             CAPTURE(read.name());
             CAPTURE(d);
@@ -135,6 +135,22 @@ TEST_CASE("block: the same head as token by token") {
   });
 }
 
+TEST_CASE("block: where the forward goes in blocks and the backward token by token") {
+  for (const MemoryRead& read : reads()) {
+    for (const int64_t d : {65, 100, 144, 145}) {
+      for (const MemoryKind& kind : few_kinds()) {
+        CAPTURE(std::string(kind.name));
+        CAPTURE(read.name());
+        CAPTURE(d);
+        const Sequence s = sequence(kind, 36, d, 0);
+        const auto both = Head<double>(s, read, d, HeadPath::by_width).both_ways(),
+                   token = Head<double>(s, read, d, HeadPath::tokens).both_ways();
+        check_close(s.x, s.dh, both, token, 2e-11);
+      }
+    }
+  }
+}
+
 TEST_CASE("block: a stream has the bits of the whole") {
   with_each_instruction_set([&] {
     for (const MemoryKind& kind : kinds()) {
@@ -143,7 +159,7 @@ TEST_CASE("block: a stream has the bits of the whole") {
           CAPTURE(std::string(kind.name));
           CAPTURE(read.name());
           CAPTURE(d);
-          const Sequence s = sequence(kind, 40, d, 0);
+          const Sequence s = sequence(kind, d == 130 ? 40 : 140, d, 0);
           const auto same = [&]<Real T>(T) {
             const Head<T> head(s, read, d, HeadPath::blocks);
             const Array<T> whole = head.both_ways()[0];
@@ -155,6 +171,29 @@ TEST_CASE("block: a stream has the bits of the whole") {
       }
     }
   });
+}
+
+TEST_CASE("block: one that is cut at each of its tokens") {
+  // Each takes back half of what is stored and more: so each also multiplies the rounding errors by 2.9.
+  constexpr int64_t d = 24, S = 40;
+  for (const MemoryRead& read : {MemoryRead::ns(0), MemoryRead::ns(5)}) {
+    CAPTURE(read.name());
+    Sequence s = sequence(kMemoryKinds[0], S, d, 0);
+    double *k = s.x[key].edit(), *v = s.x[value].edit(), stored = 0;
+    for (int64_t t = 15; t < 32; ++t) {
+      s.x[input_gate].edit()[t] = 0;
+      s.x[log_forget].edit()[t] = t == 15 ? -kInfinity : 0;
+      const double now = t == 15 ? 1 : -0.485 * stored;
+      for (int64_t i = 0; i < d; ++i) {
+        k[t * d + i] = k[i];
+        v[t * d + i] = now * v[i];
+      }
+      stored += now;
+    }
+    const auto block = Head<double>(s, read, d, HeadPath::blocks).both_ways(),
+               token = Head<double>(s, read, d, HeadPath::tokens).both_ways();
+    check_close(s.x, s.dh, block, token, 1e-8);
+  }
 }
 
 TEST_CASE("block: after a memory whose square overflows") {
@@ -174,7 +213,7 @@ TEST_CASE("block: its backward on Dual is the derivative of its backward; so in 
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(3, 0.5), MemoryRead::ns(5)}) {
       CAPTURE(std::string(kind.name));
       CAPTURE(read.name());
-      const Sequence s = sequence(kind, 37, 6, 0, true);
+      const Sequence s = sequence(kind, 70, 6, 0, true);
       const auto both = [&](HeadPath path) {
         Head<Dual> head(s, read, 6, path);
         for (size_t i = 0; i < head.inputs.size(); ++i) {  // along a direction
@@ -203,7 +242,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
   // where 24 give 0.63.
   for (const MemoryKind& kind : few_kinds()) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
-      for (const int64_t d : {130, 260}) {
+      for (const int64_t d : {130, 200}) {
         CAPTURE(std::string(kind.name));
         CAPTURE(read.name());
         CAPTURE(d);
@@ -227,7 +266,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
             }
           }
           for (size_t r = 0; r < 6; ++r) {
-            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.80, the largest 1.80
+            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.86, the largest 1.66
               const double of_block = quantile(block_errors[r], share), of_token = quantile(token_errors[r], share);
               CHECK_MESSAGE(of_block <= 2 * std::max(of_token, 1e-7),
                             fmt::format("{}: {:.0f} % of the tokens are off by at most {:.1e}, {:.1e} token by token",

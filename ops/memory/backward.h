@@ -310,7 +310,7 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
   const int d = width.value, chunk = chunk_tokens(d);
   const T* dh = buffers.dh;
   const HeadGradients<T>& dx = buffers.dx;
-  const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, buffers.checkpoints);
+  const Checkpoints<const T> checkpoints(d, chunk, shape, plan.orthogonalized, buffers.checkpoints);
   Scratch<T> scratch(buffers.scratch);
   BackwardRoom<T> room(d, plan, scratch);
   Memory<T>* memory = room.memory;

@@ -20,15 +20,34 @@
 //   X^T x . A_{t-1} X^T y  = g^2 x.G_1 y + G_0 x . S G_0 y,
 //   X^T x . A_{t-1}^2 X^T y = g^4 x.G_2 y + g^2 (G_1 x . S G_0 y + S G_0 x . G_1 y) + S G_0 x . G_0 S G_0 y.
 //
-// Rounding. Where a token cancels most of what is stored, A_t is small beside the terms of the sum above, and would
-// have no digits. So the block ends with that token, and the next one begins with it: a base that holds token t
-// already, and a first row that writes nothing, g = 1 and W = 0.
+// The next base's A is g^2 A + X^T S X of the last token, at the cost of d^2 a token, while C^T C costs d^3 a block.
+//
+// Rounding. A that is carried from base to base collects errors, as in state.h, so it is computed afresh where they
+// have become large beside tr A, and once every kBlockChunk tokens. Where a token cancels most of what is stored, A_t
+// is small beside the terms of the sum above, and would have no digits. So the block ends with that token, and the next
+// one begins with it: a base that holds token t already, and a first row that writes nothing, g = 1 and W = 0.
 #pragma once
 
 #include "ops/memory/forward.h"
 #include "ops/simd/product.h"
+#include "ops/simd/transpose.h"
 
 namespace orthoread::ORTHOREAD_ISA {
+
+/// Tokens that share a base. They are read together: their rows fill the tiles of the products.
+inline constexpr int kBlockTokens = 16;
+inline constexpr Width<kBlockTokens> kTokens;
+
+/// The most vectors that are multiplied by one matrix at a time.
+inline constexpr int kMostColumns = 3 * kBlockTokens;
+
+/// At the start of every chunk of so many tokens A is computed from the base, and then carried from block to block. The
+/// backward of blocks has its checkpoints there, and holds the bases of one chunk.
+inline constexpr int kBlockChunk = 64;
+
+/// Of the error bound of a base's A against tr A, beyond which A is computed from C instead; in a chunk in which
+/// nothing is cancelled it stays below.
+inline constexpr double kBaseErrorLimit = 16;
 
 /// A token at which the absolute values of tr A_t's terms add up to more than this times tr A_t begins a new block.
 inline constexpr double kBlockCancelLimit = 8;
@@ -42,12 +61,6 @@ template <typename T>
 struct Strided {
   T* first;
   int64_t row, column = 1;
-};
-/// The same with neighbouring columns.
-template <typename T>
-struct RowMajor {
-  T* first;
-  int64_t row;
 };
 /// A product's sizes: a is (m, k), b (k, n).
 struct ProductSize {
@@ -73,22 +86,14 @@ ORTHOREAD_INLINE void product(ProductSize size, Strided<const T> a, RowMajor<con
   }
 }
 
-/// to = from^T: from is (rows, columns).
-template <typename T>
-void transpose(int rows, int columns, RowMajor<const T> from, RowMajor<T> to) {
-  constexpr int tile = 16;  // a line of a cache
-  for (int i = 0; i < rows; i += tile)
-    for (int j = 0; j < columns; ++j)
-      for (int n = i; n < i + tile && n < rows; ++n) to.first[j * to.row + n] = from.first[n * from.row + j];
-}
-
 /// The products U A^k U^T, V A^k U^T and V A^k V^T for one k, c x c.
 template <typename T>
 struct RowProducts {
+  static constexpr int64_t kSize = kBlockTokens * kBlockTokens;
   T *UU, *VU, *VV;
 
-  static RowProducts from(int64_t c, Scratch<T>& scratch) {
-    return {scratch.take(c * c), scratch.take(c * c), scratch.take(c * c)};
+  static RowProducts from(Scratch<T>& scratch) {
+    return {scratch.take(kSize), scratch.take(kSize), scratch.take(kSize)};
   }
 };
 
@@ -100,50 +105,63 @@ struct BlockTraces {
           cube_error = Wide<T>(0);
 };
 
-/// A base and the tokens since. M and G[0] are there only where reads are orthogonalized, A only where plan.gram.
+/// A memory from which a block begins.
+template <typename T>
+struct Base {
+  T *C = nullptr, *A = nullptr, *n = nullptr;  // d x d; d x d where plan.gram; d
+  T m = T(0);
+  bool has_A = false;            // A is C^T C
+  Wide<T> A_error = Wide<T>(0);  // as BlockTraces::error, where A was carried from block to block
+  BlockTraces<T> traces;
+
+  Base() = default;
+  Base(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
+      : C(scratch.take(d * d)), A(plan.gram ? scratch.take(d * d) : nullptr), n(scratch.take(d)) {}
+};
+
+/// A base and the tokens since. M and G[0] are there only where reads are orthogonalized.
 template <typename T>
 struct Block {
-  int d, c;              // width, most tokens
+  static constexpr int c = kBlockTokens;
+  int d;                 // width
   bool powers;           // whether tr A_t^2 and tr A_t^3 are needed: in the forward, to choose the series
   int tokens = 0;        // rows there are; beyond them all matrices are 0
   bool in_base = false;  // row 0 is of a token that the base holds already
 
-  T *C, *C_transposed, *A, *n;  // the base; d x d, and d
-  T* w;                         // a guess of A_t's dominant eigenvector for these tokens, or 0
-  T *K, *X, *X_A;               // c x d, (U; V) 2c x d, X A
-  T *V_U_K, *X_A_transposed;    // V, U and K transposed, side by side, d x 3c; d x 2c
-  T* M;                         // K K^T
-  RowProducts<T> G[3];          // for A^0, and for A and A^2 where powers are needed
-  T *W, *g;                     // c x c, c
-  T* N;                         // the n_t, c x d
-  T m = T(0);
-  T m_of[kLongestChunk], forget[kLongestChunk], input[kLongestChunk];
-  T kept[kLongestChunk], input_gate[kLongestChunk];  // lf + m_{t-1} and ig, whose maximum is m_t
-  BlockTraces<T> of_base, traces[kLongestChunk];
+  Base<T>* base = nullptr;
+  T* w;                       // a guess of A_t's dominant eigenvector for these tokens, or 0
+  T *K, *X, *X_A;             // c x d, (U; V) 2c x d, X A
+  T *V_U_K, *X_A_transposed;  // V, U and K transposed, side by side, d x 3c; d x 2c
+  T* M;                       // K K^T
+  RowProducts<T> G[3];        // for A^0, and for A and A^2 where powers are needed
+  T *W, *g;                   // c x c, c
+  T* N;                       // the n_t, c x d
+  T* columns;                 // room of times_transposed
+  T m_of[c], forget[c], input[c];
+  T kept[c], input_gate[c];  // lf + m_{t-1} and ig, whose maximum is m_t
+  BlockTraces<T> traces[c];
 
   Block(int64_t width, const ReadPlan<T>& plan, For pass, Scratch<T>& scratch)
-      : d(static_cast<int>(width)), c(chunk_tokens(d)), powers(pass == For::forward && plan.gram) {
-    const int64_t dd = width * width, cd = c * width, cc = static_cast<int64_t>(c) * c;
-    for (T** matrix : {&C, &C_transposed}) *matrix = scratch.take(dd);
-    for (T** row : {&n, &w}) *row = scratch.take(d);
+      : d(static_cast<int>(width)), powers(pass == For::forward && plan.gram) {
+    const int64_t cd = c * width;
+    w = scratch.take(width);
     K = scratch.take(cd);
     X = scratch.take(2 * cd);
     V_U_K = scratch.take(3 * cd);
     N = scratch.take(cd);
-    W = scratch.take(cc);
+    columns = scratch.take(2 * kMostColumns * width);
+    W = scratch.take(c * c);
     g = scratch.take(c);
-    A = M = X_A = X_A_transposed = nullptr;
+    M = X_A = X_A_transposed = nullptr;
     if (!plan.orthogonalized) return;
-    M = scratch.take(cc);
-    G[0] = RowProducts<T>::from(c, scratch);
-    if (plan.gram) A = scratch.take(dd);
+    M = scratch.take(c * c);
+    G[0] = RowProducts<T>::from(scratch);
     if (!powers) return;
     X_A = scratch.take(2 * cd);
     X_A_transposed = scratch.take(2 * cd);
-    for (int k : {1, 2}) G[k] = RowProducts<T>::from(c, scratch);
+    for (int k : {1, 2}) G[k] = RowProducts<T>::from(scratch);
   }
   Width<0> width() const { return {d}; }
-  Width<0> most() const { return {c}; }
   int powers_of_A(const ReadPlan<T>& plan) const { return powers ? 3 : plan.orthogonalized ? 1 : 0; }  // of G
   T* U() const { return X; }
   T* V() const { return X + c * d; }
@@ -177,8 +195,18 @@ void clear_block(const ReadPlan<T>& plan, Block<T>& b) {
   b.tokens = b.in_base ? 1 : 0;
   if (!b.in_base) return;
   b.g[0] = T(1);
-  b.m_of[0] = b.m;
-  scale(b.width(), T(1), b.n, b.N);
+  b.m_of[0] = b.base->m;
+  scale(b.width(), T(1), b.base->n, b.N);
+}
+
+/// to_i = m x_i for `rows` rows, with m d x d: as m times a matrix whose columns are the x_i, as m^T is not there.
+template <typename T>
+void times_transposed(const Block<T>& b, int rows, const T* x, const T* m, T* to) {
+  const int d = b.d;
+  T *columns = b.columns, *products = columns + static_cast<int64_t>(kMostColumns) * d;
+  transpose<T>(rows, d, {x, d}, {columns, kMostColumns});
+  product<T>({d, rows, d}, {m, d}, {columns, kMostColumns}, {products, kMostColumns});
+  transpose<T>(d, rows, {products, kMostColumns}, {to, d});
 }
 
 /// The sum of the squares of a d x d matrix.
@@ -189,15 +217,15 @@ Wide<T> square_of(const Block<T>& b, const T* x) {
   return sum;
 }
 
-/// A = C^T C: the products on one side of the diagonal, in broad rows, and what they are on the other.
+/// to = x^T y or to += x^T y, d x d, where these are symmetric: the products on one side of the diagonal, in broad
+/// rows, and what they are on the other. x and y have `terms` rows.
 template <typename T>
-void compute_gram(const Block<T>& b) {
-  constexpr int rows = 64;
-  const int64_t d = b.d;
+void symmetric_product(int64_t d, int64_t terms, const T* x, const T* y, T* to, Store how) {
+  constexpr int rows = 32;
   for (int64_t i = 0; i < d; i += rows) {
     const int64_t count = d - i < rows ? d - i : rows, rest = d - i - count;
-    T* diagonal = b.A + i * d + i;
-    product<T>({count, d - i, d}, {b.C + i, 1, d}, {b.C + i, d}, {diagonal, d});
+    T* diagonal = to + i * d + i;
+    product<T>({count, d - i, terms}, {x + i, 1, d}, {y + i, d}, {diagonal, d}, how);
     transpose<T>(static_cast<int>(count), static_cast<int>(rest), {diagonal + count, d}, {diagonal + count * d, d});
   }
 }
@@ -209,22 +237,25 @@ Wide<T> cube_of(const Block<T>& b) {
   const int64_t d = b.d, rows = 3 * b.c;
   for (int64_t i = 0; i < d; i += rows) {
     const int64_t count = d - i < rows ? d - i : rows;
-    const T* A = b.A + i * d;
-    product<T>({count, d, d}, {A, d}, {b.A, d}, {b.V_U_K, d});
+    const T* A = b.base->A + i * d;
+    product<T>({count, d, d}, {A, d}, {b.base->A, d}, {b.V_U_K, d});
     for (int64_t n = 0; n < count; ++n) sum += wide_dot<T>(b.width(), b.V_U_K + n * d, A + n * d);
   }
   return sum;
 }
 
-/// Sets of_base, which holds the traces at the last block's end. tr A^3 costs d^3, and is kept unless that block was
-/// cut, or unless its error bound exceeds a quarter of it and would shrink 16 times.
+/// Sets the base's A and its traces, unless they were carried there. tr A^3 costs d^3, and is kept unless the last
+/// block was cut, or unless its error bound exceeds a quarter of it and would shrink 16 times.
 template <typename T>
 void measure_base(const ReadPlan<T>& plan, Block<T>& b) {
-  if (!plan.orthogonalized) return;
-  BlockTraces<T>& of = b.of_base;
-  of.trace = of.size = of.error = square_of(b, b.C);
+  if (!plan.orthogonalized || b.base->has_A) return;
+  BlockTraces<T>& of = b.base->traces;
+  of.trace = of.size = of.error = b.base->A_error = square_of(b, b.base->C);
+  if (!plan.gram) return;
+  symmetric_product<T>(b.d, b.d, b.base->C, b.base->C, b.base->A, Store::replace);
+  b.base->has_A = true;
   if (!b.powers) return;
-  of.square = square_of(b, b.A);
+  of.square = square_of(b, b.base->A);
   const Wide<T> least_error = of.trace * of.trace * of.trace;
   if (!b.in_base &&
       (Wide<T>(16 * plan.precision) * of.cube_error <= of.cube || of.cube_error <= Wide<T>(16) * least_error))
@@ -237,11 +268,9 @@ void measure_base(const ReadPlan<T>& plan, Block<T>& b) {
 /// b.in_base says whether the block's first token is in it.
 template <typename T>
 void begin_block(const ReadPlan<T>& plan, Block<T>& b) {
-  transpose<T>(b.d, b.d, {b.C, b.d}, {b.C_transposed, b.d});
-  if (plan.gram) compute_gram(b);
   measure_base(plan, b);
   clear_block(plan, b);
-  b.traces[0] = b.of_base;  // where row 0 is in it
+  b.traces[0] = b.base->traces;  // where row 0 is in it
 }
 
 /// The rows of the next tokens, from `first` of the sequence on; not the products of them.
@@ -251,16 +280,16 @@ void add_rows(const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int
     const int r = b.tokens++;
     copy_in(b.width(), shape.width, x.k + t * shape.row_stride, b.k(r));
     copy_in(b.width(), shape.width, x.v + t * shape.row_stride, b.v(r));
-    b.kept[r] = x.log_forget[t * shape.gate_stride] + (r > 0 ? b.m_of[r - 1] : b.m);
+    b.kept[r] = x.log_forget[t * shape.gate_stride] + (r > 0 ? b.m_of[r - 1] : b.base->m);
     b.input_gate[r] = x.input_gate[t * shape.gate_stride];
     const T m = maximum(b.kept[r], b.input_gate[r]), f = exp(b.kept[r] - m), i = exp(b.input_gate[r] - m);
     b.m_of[r] = m;
     b.forget[r] = f;
     b.input[r] = i;
     b.g[r] = r > 0 ? f * b.g[r - 1] : f;
-    if (r > 0) scale(b.most(), f, b.w_of(r - 1), b.w_of(r));
+    if (r > 0) scale(kTokens, f, b.w_of(r - 1), b.w_of(r));
     b.w_of(r)[r] = i;
-    combine(b.width(), f, r > 0 ? b.n_of(r - 1) : b.n, i, b.k(r), b.n_of(r));
+    combine(b.width(), f, r > 0 ? b.n_of(r - 1) : b.base->n, i, b.k(r), b.n_of(r));
   }
 }
 
@@ -268,9 +297,9 @@ void add_rows(const HeadShape& shape, const HeadInputs<T>& x, int64_t first, int
 template <typename T>
 void add_base_products(int from, Block<T>& b) {
   const int64_t d = b.d, count = b.tokens - from;
-  product<T>({count, d, d}, {b.k(from), d}, {b.C, d}, {b.u(from), d});
+  product<T>({count, d, d}, {b.k(from), d}, {b.base->C, d}, {b.u(from), d});
   for (const int64_t row : {from, b.c + from}) {
-    if (b.powers) product<T>({count, d, d}, {b.X + row * d, d}, {b.A, d}, {b.X_A + row * d, d});
+    if (b.powers) product<T>({count, d, d}, {b.X + row * d, d}, {b.base->A, d}, {b.X_A + row * d, d});
   }
 }
 
@@ -325,7 +354,7 @@ void measure_trace(int row, Block<T>& b) {
   const int c = b.c, n = row + 1;
   const T *w = b.w_of(row), *VV = b.G[0].VV;
   const V g = V(b.g[row]);
-  V trace = g * g * b.of_base.trace, size = trace;
+  V trace = g * g * b.base->traces.trace, size = trace;
   for (int i = 0; i < n; ++i) {
     const V wi = V(w[i]), vv = V(VV[i * c + i]);
     trace += V(2) * g * wi * V(b.G[0].VU[i * c + i]);
@@ -343,7 +372,7 @@ void measure_trace(int row, Block<T>& b) {
 /// Numbers for the rows of U and of V: x of X^T x, or of X Y^T y.
 template <typename T>
 struct RowNumbers {
-  Wide<T> u[kLongestChunk], v[kLongestChunk];
+  Wide<T> u[kBlockTokens], v[kBlockTokens];
 };
 template <typename T>
 Wide<T> dot(int n, const RowNumbers<T>& x, const RowNumbers<T>& y) {
@@ -371,10 +400,10 @@ template <typename T>
 void carry_power_traces(int row, Block<T>& b) {
   using V = Wide<T>;
   const int c = b.c, n = row + 1;
-  const BlockTraces<T>& before = row > 0 ? b.traces[row - 1] : b.of_base;
+  const BlockTraces<T>& before = row > 0 ? b.traces[row - 1] : b.base->traces;
   BlockTraces<T>& after = b.traces[row];
   const V f = V(b.forget[row]), i = V(b.input[row]), ff = f * f, g = row > 0 ? V(b.g[row - 1]) : V(1), gg = g * g;
-  V w[kLongestChunk] = {};  // W_{t-1}
+  V w[c] = {};  // W_{t-1}
   for (int j = 0; j < row; ++j) w[j] = V(b.w_of(row - 1)[j]);
   const auto times_S = [&](const RowNumbers<T>& x) {
     RowNumbers<T> y{};
@@ -417,18 +446,39 @@ void carry_power_traces(int row, Block<T>& b) {
   after.cube_error = ff * ff * ff * before.cube_error + size * size * size;
 }
 
-/// The base becomes the memory after the last row.
+/// A of the memory after the last row, g^2 A + X^T S X. V_U_K and G are used up.
 template <typename T>
-void end_block(Block<T>& b) {
+void carry_gram(const Block<T>& b, T* to) {
+  const int64_t d = b.d, c = b.c;
+  const T g = b.g[b.tokens - 1], *w = b.w_of(b.tokens - 1);
+  T *S_X = b.V_U_K, *E = b.G[0].UU;
+  for (int i = 0; i < c; ++i) {
+    for (int j = 0; j < c; ++j) E[i * c + j] = w[i] * w[j] * b.M[i * c + j];
+    scale(b.width(), g * w[i], b.v(i), S_X + i * d);
+    scale(b.width(), g * w[i], b.u(i), S_X + (c + i) * d);
+  }
+  product<T>({c, d, c}, {E, c}, {b.V(), d}, {S_X + c * d, d}, Store::add);
+  for (int i = 0; i < d; ++i) scale(b.width(), g * g, b.base->A + i * d, to + i * d);
+  symmetric_product<T>(d, 2 * c, b.X, S_X, to, Store::add);
+}
+
+/// The memory after the last row becomes the base `to`, which may be *b.base. A is carried there if `carry` and unless
+/// it would have lost too many digits.
+template <typename T>
+void end_block(const ReadPlan<T>& plan, bool carry, Block<T>& b, Base<T>& to) {
   const int d = b.d, last = b.tokens - 1;
   const T g = b.g[last], *w = b.w_of(last);
-  T* weighted = b.V_U_K;  // which is used up
+  const BlockTraces<T>& of = b.traces[last];
+  to.A_error = Wide<T>(g) * Wide<T>(g) * b.base->A_error + of.size;
+  to.has_A = carry && plan.gram && to.A_error <= Wide<T>(kBaseErrorLimit) * of.trace;
+  if (to.has_A) carry_gram(b, to.A);
+  T* weighted = b.V_U_K;
   for (int i = 0; i < b.tokens; ++i) scale(b.width(), w[i], b.k(i), weighted + i * d);
-  for (int i = 0; i < d; ++i) scale(b.width(), g, b.C + i * d, b.C + i * d);
-  product<T>({d, d, b.tokens}, {weighted, 1, d}, {b.V(), d}, {b.C, d}, Store::add);
-  scale(b.width(), T(1), b.n_of(last), b.n);
-  b.m = b.m_of[last];
-  b.of_base = b.traces[last];
+  for (int i = 0; i < d; ++i) scale(b.width(), g, b.base->C + i * d, to.C + i * d);
+  product<T>({d, d, b.tokens}, {weighted, 1, d}, {b.V(), d}, {to.C, d}, Store::add);
+  scale(b.width(), T(1), b.n_of(last), to.n);
+  to.m = b.m_of[last];
+  to.traces = of;
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

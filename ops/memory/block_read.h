@@ -9,28 +9,23 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// Tokens that are read at a time: their rows stay in the second-level cache, and fill the product's tiles.
-inline constexpr int kReadRows = 16;
-
 /// to = x o y.
-template <typename T>
-ORTHOREAD_INLINE void times(Width<0> width, const T* x, const T* y, T* to) {
+template <typename T, class W>
+ORTHOREAD_INLINE void times(W width, const T* x, const T* y, T* to) {
   each_pack<T>(width, [&](int c) { store(to + c, load(x + c) * load(y + c)); });
 }
 
 /// Tokens that are read together.
 struct ReadGroup {
   int count = 0;
-  int row[kReadRows];  // where they are in the block
-
-  /// From here on W_t is 0 for all of them. Products that leave these rows of the block out have the same bits.
-  int reach() const { return (row[count - 1] / kReadRows + 1) * kReadRows; }
+  int row[kBlockTokens];  // where they are in the block
 };
 
 /// A record keeps of a row x of the recurrences: x, A x, V x, U x and M p, with p = W_t o (V x). Here is where each
 /// begins.
 struct RecordShape {
-  int d, c;
+  static constexpr int c = kBlockTokens;
+  int d;
   int size() const { return 2 * d + 3 * c; }
   int Ax() const { return d; }
   int Vx() const { return 2 * d; }
@@ -58,11 +53,10 @@ struct Records {
 
 /// L = (g p, g r + W_t o (M p)), r = W_t o (U x), from the record of x: A_t x = g^2 A x + X^T L.
 template <typename T>
-ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, Width<0> reach, const T* record, const RecordShape& at,
-                               const T* p, T* L) {
+ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, const T* record, const RecordShape& at, const T* p, T* L) {
   const T g = b.g[token], *w = b.w_of(token);
-  scale(reach, g, p, L);
-  each_pack<T>(reach, [&](int i) {
+  scale(kTokens, g, p, L);
+  each_pack<T>(kTokens, [&](int i) {
     store(L + at.c + i, load(w + i) * fma(splat(g), load(record + at.Ux() + i), load(record + at.Mp() + i)));
   });
 }
@@ -72,66 +66,59 @@ ORTHOREAD_INLINE void left_row(const Block<T>& b, int token, Width<0> reach, con
 template <typename T>
 void apply(const Block<T>& b, const ReadGroup& group, int rows, int term, const Records<T>& records) {
   const RecordShape& at = records.shape;
-  const int d = at.d, c = at.c, size = at.size(), reach = group.reach();
-  const Width<0> width{reach};
+  const int d = at.d, c = at.c, size = at.size();
   T* first = records.at(term, 0);
-  product<T>({rows, reach, d}, {first, size}, {b.V_U_K, 3 * c}, {first + at.Vx(), size});
-  product<T>({rows, reach, d}, {first, size}, {b.V_U_K + c, 3 * c}, {first + at.Ux(), size});
+  product<T>({rows, 2 * c, d}, {first, size}, {b.V_U_K, 3 * c}, {first + at.Vx(), size});
   for (int i = 0; i < rows; ++i)
-    times(width, b.w_of(group.row[i % group.count]), records.at(term, i) + at.Vx(), records.P + i * c);
-  product<T>({rows, reach, reach}, {records.P, c}, {b.M, c}, {first + at.Mp(), size});
+    times(kTokens, b.w_of(group.row[i % group.count]), records.at(term, i) + at.Vx(), records.P + i * c);
+  product<T>({rows, c, c}, {records.P, c}, {b.M, c}, {first + at.Mp(), size});
   for (int i = 0; i < rows; ++i)
-    left_row(b, group.row[i % group.count], width, records.at(term, i), at, records.P + i * c, records.L + i * 2 * c);
-  product<T>({rows, d, d}, {first, size}, {b.A, d}, {first + at.Ax(), size});
-  product<T>({rows, d, reach}, {records.L, 2 * c}, {b.U(), d}, {records.products, d});
-  product<T>({rows, d, reach}, {records.L + c, 2 * c}, {b.V(), d}, {records.products, d}, Store::add);
+    left_row(b, group.row[i % group.count], records.at(term, i), at, records.P + i * c, records.L + i * 2 * c);
+  product<T>({rows, d, d}, {first, size}, {b.base->A, d}, {first + at.Ax(), size});
+  product<T>({rows, d, 2 * c}, {records.L, 2 * c}, {b.X, d}, {records.products, d});
   for (int i = 0; i < rows; ++i) {
     const T g = b.g[group.row[i % group.count]];
     add(b.width(), g * g, records.at(term, i) + at.Ax(), records.products + i * d);
   }
 }
 
-/// The matrices of g base^T + side^T W_t others, which is C_t or C_t^T. `others` is transposed, one of V_U_K's.
+/// to_i = g to_i + side^T W_t others x_i, for the group's tokens. `others` is transposed, one of V_U_K's.
 template <typename T>
-struct MemoryFactors {
-  const T *base, *side, *others;
-};
-/// to_i = (g base^T + side^T W_t others) x_i, for the group's tokens.
-template <typename T>
-void times_memory(const Block<T>& b, const ReadGroup& group, const MemoryFactors<T>& memory, const T* x, T* small,
-                  T* to) {
-  const int d = b.d, c = b.c, reach = group.reach();
-  product<T>({group.count, reach, d}, {x, d}, {memory.others, 3 * c}, {small, c});
-  product<T>({group.count, d, d}, {x, d}, {memory.base, d}, {to, d});
+void add_rows_of_memory(const Block<T>& b, const ReadGroup& group, const T* side, const T* others, const T* x, T* small,
+                        T* to) {
+  const int d = b.d, c = b.c;
+  product<T>({group.count, c, d}, {x, d}, {others, 3 * c}, {small, c});
   for (int i = 0; i < group.count; ++i) {
-    times(Width<0>{reach}, b.w_of(group.row[i]), small + i * c, small + i * c);
+    times(kTokens, b.w_of(group.row[i]), small + i * c, small + i * c);
     scale(b.width(), b.g[group.row[i]], to + i * d, to + i * d);
   }
-  product<T>({group.count, d, reach}, {small, c}, {memory.side, d}, {to, d}, Store::add);
+  product<T>({group.count, d, c}, {small, c}, {side, d}, {to, d}, Store::add);
 }
 /// to_i = C_t^T x_i.
 template <typename T>
 void transposed_memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
-  times_memory<T>(b, group, {.base = b.C, .side = b.V(), .others = b.V_U_K + 2 * b.c}, x, small, to);
+  product<T>({group.count, b.d, b.d}, {x, b.d}, {b.base->C, b.d}, {to, b.d});
+  add_rows_of_memory<T>(b, group, b.V(), b.V_U_K + 2 * b.c, x, small, to);
 }
 /// to_i = C_t x_i.
 template <typename T>
 void memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
-  times_memory<T>(b, group, {.base = b.C_transposed, .side = b.K, .others = b.V_U_K}, x, small, to);
+  times_transposed(b, group.count, x, b.base->C, to);
+  add_rows_of_memory<T>(b, group, b.K, b.V_U_K, x, small, to);
 }
 
 /// The rows of a group's reads.
 template <typename T>
 struct GroupRows {
-  T *q, *raw, *y, *w, *a, *rest_of_q, *r;  // kReadRows rows of d each; raw is C_t^T q
-  T* small;                                // of c
-  Scaling<T> s[kReadRows];
-  SplitQuery<T> split[kReadRows];
-  Denominator<T> den[kReadRows];
+  T *q, *raw, *y, *w, *a, *rest_of_q, *r;  // kBlockTokens rows of d each; raw is C_t^T q
+  T* small;                                // of kBlockTokens
+  Scaling<T> s[kBlockTokens];
+  SplitQuery<T> split[kBlockTokens];
+  Denominator<T> den[kBlockTokens];
 
-  GroupRows(int64_t d, int64_t c, Scratch<T>& scratch) {
-    for (T** rows : {&q, &raw, &y, &w, &a, &rest_of_q, &r}) *rows = scratch.take(kReadRows * d);
-    small = scratch.take(kReadRows * c);
+  GroupRows(int64_t d, Scratch<T>& scratch) {
+    for (T** rows : {&q, &raw, &y, &w, &a, &rest_of_q, &r}) *rows = scratch.take(kBlockTokens * d);
+    small = scratch.take(kBlockTokens * kBlockTokens);
   }
 };
 
@@ -155,7 +142,7 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
   const Width<0> width = b.width();
   const int d = b.d, count = group.count;
   bool any = false;
-  double bound[kReadRows], theta[kReadRows], rest[kReadRows], sine[kReadRows];
+  double bound[kBlockTokens], theta[kBlockTokens], rest[kBlockTokens], sine[kBlockTokens];
   for (int i = 0; i < count; ++i) {
     T* w = rows.w + i * d;
     bound[i] = traces[i].bound(0);
@@ -188,8 +175,8 @@ void find_dominants(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup&
       sine[i] = theta[i] > rest[i] ? h / (theta[i] - rest[i]) : 1.0;
     }
   }
-  int products[kReadRows] = {}, most = 0;
-  T factor[kReadRows];
+  int products[kBlockTokens] = {}, most = 0;
+  T factor[kBlockTokens];
   for (int i = 0; i < count; ++i) {
     if (!deflate[i]) continue;
     T *w = rows.w + i * d, *next = records.products + i * d;
@@ -274,8 +261,8 @@ void choose_series(const Block<T>& b, const ReadPlan<T>& plan, const ReadGroup& 
                    const Records<T>& records) {
   const Width<0> width = b.width();
   const int d = b.d;
-  PowerTraces power[kReadRows];
-  bool deflate[kReadRows];
+  PowerTraces power[kBlockTokens];
+  bool deflate[kBlockTokens];
   for (int i = 0; i < group.count; ++i) {
     const BlockTraces<T>& of = b.traces[group.row[i]];
     rows.s[i] = scaling(static_cast<T>(of.trace));

@@ -18,17 +18,18 @@ namespace orthoread::ORTHOREAD_ISA {
 /// The cotangents of a block.
 template <typename T>
 struct BlockCotangent {
+  static constexpr int c = kBlockTokens;
   T *C, *n;  // of the memory after it, and then of its base
   Wide<T> m = Wide<T>(0);
-  T* A;                                      // as C, but for of_trace; carried from block to block
-  T of_trace = T(0);                         // of tr A of the base
-  T *M, *VV;                                 // c x c
-  T *K, *X, *Q;                              // c x d, 2c x d, c x d
-  Wide<T> W[kLongestChunk * kLongestChunk];  // c x c
-  Wide<T> g[kLongestChunk];
-  T q_n[kLongestChunk], floor_m[kLongestChunk];  // of q_t.n_t, and of m_t through exp(-m_t)
+  T* A;               // as C, but for of_trace; carried from block to block
+  T of_trace = T(0);  // of tr A of the base
+  T *M, *VV;          // c x c
+  T *K, *X, *Q;       // c x d, 2c x d, c x d
+  Wide<T> W[c * c];
+  Wide<T> g[c];
+  T q_n[c], floor_m[c];  // of q_t.n_t, and of m_t through exp(-m_t)
 
-  BlockCotangent(int64_t d, int64_t c, Scratch<T>& scratch)
+  BlockCotangent(int64_t d, Scratch<T>& scratch)
       : C(scratch.take(d * d)),
         n(scratch.take(d)),
         A(scratch.take(d * d)),
@@ -39,24 +40,25 @@ struct BlockCotangent {
         Q(scratch.take(c * d)) {}
 };
 
-/// The rows of a group's backward, R = kReadRows of each kind.
+/// The rows of a group's backward.
 template <typename T>
 struct GroupBackwardRows {
-  T *dr, *dy, *z, *H_z, *b, *C_z;  // R x d; H_z is H(G') y'
-  T delta[kReadRows];
-  Wide<T> radial[kReadRows], dy_along_w[kReadRows];  // <dG, G>, and w.dy
-  T *left, *right, *C_right;                         // l and r, and C r, 3R x d
-  T *K_left, *V_right;                               // 3R x c
-  T *H, *F, *hankel;                                 // e_j, f_j, and tails
-  T *t, *full_L, *t_L, *b_P, *t_P;                   // of the pairs: terms R x d, (d + 2c), 2c, c, c
+  static constexpr int c = kBlockTokens;
+  T *dr, *dy, *z, *H_z, *b, *C_z;  // c x d; H_z is H(G') y'
+  T delta[c];
+  Wide<T> radial[c], dy_along_w[c];  // <dG, G>, and w.dy
+  T *left, *right, *C_right;         // l and r, and C r, 3c x d
+  T *K_left, *V_right;               // 3c x c
+  T *H, *F, *hankel;                 // e_j, f_j, and tails
+  T *t, *full_L, *t_L, *b_P, *t_P;   // of the pairs: terms c x d, (d + 2c), 2c, c, c
 
-  GroupBackwardRows(int64_t d, int64_t c, int64_t terms, Scratch<T>& scratch) {
-    for (T** rows : {&dr, &dy, &z, &H_z, &b, &C_z}) *rows = scratch.take(d * kReadRows);
-    for (T** rows : {&left, &right, &C_right}) *rows = scratch.take(d * 3 * kReadRows);
-    for (T** rows : {&K_left, &V_right}) *rows = scratch.take(c * 3 * kReadRows);
+  GroupBackwardRows(int64_t d, int64_t terms, Scratch<T>& scratch) {
+    for (T** rows : {&dr, &dy, &z, &H_z, &b, &C_z}) *rows = scratch.take(d * c);
+    for (T** rows : {&left, &right, &C_right}) *rows = scratch.take(d * 3 * c);
+    for (T** rows : {&K_left, &V_right}) *rows = scratch.take(c * 3 * c);
     for (T** weights : {&H, &F}) *weights = scratch.take(terms);
     hankel = scratch.take(2 * terms + 1);
-    const int64_t pairs = terms * kReadRows;
+    const int64_t pairs = terms * c;
     t = scratch.take(pairs * d);
     full_L = scratch.take(pairs * (d + 2 * c));
     t_L = scratch.take(pairs * 2 * c);
@@ -73,17 +75,22 @@ struct BlockBackwardRoom {
   Records<T> both, pairs;  // of y and t, and of the b_j
   GroupBackwardRows<T> group;
   BlockCotangent<T> dx;
-  T *spare, *spare_rows;  // a matrix, and 2c rows
+  T *spare, *spare_rows;                      // a matrix, and 2c rows
+  Base<T> bases[kBlockChunk / kBlockTokens];  // of the blocks of a chunk
+  Base<T> cut_base;                           // of a block that begins at a token that cancels
 
   BlockBackwardRoom(int64_t d, const ReadPlan<T>& plan, Scratch<T>& scratch)
       : block(d, plan, For::backward, scratch),
-        rows(d, block.c, scratch),
-        both({block.d, block.c}, 2 * kReadRows, terms(plan), scratch),
-        pairs({block.d, block.c}, kReadRows, terms(plan), scratch),
-        group(d, block.c, terms(plan), scratch),
-        dx(d, block.c, scratch),
+        rows(d, scratch),
+        both({block.d}, 2 * kBlockTokens, terms(plan), scratch),
+        pairs({block.d}, kBlockTokens, terms(plan), scratch),
+        group(d, terms(plan), scratch),
+        dx(d, scratch),
         spare(scratch.take(d * d > 2 * block.c * block.c ? d * d : 2 * block.c * block.c)),
-        spare_rows(scratch.take(2 * block.c * d)) {}
+        spare_rows(scratch.take(2 * block.c * d)),
+        cut_base(d, plan, scratch) {
+    for (Base<T>& base : bases) base = Base<T>(d, plan, scratch);
+  }
   static int64_t terms(const ReadPlan<T>& plan) { return plan.orthogonalized ? plan.most_terms + 1 : 0; }
 };
 
@@ -92,27 +99,26 @@ struct BlockBackwardRoom {
 template <typename T>
 void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, const GroupBackwardRows<T>& room,
                       BlockCotangent<T>& dx) {
-  const int d = b.d, c = b.c, rows = count * group.count, reach = group.reach();
-  const Width<0> width{reach};
-  product<T>({rows, reach, d}, {room.left, d}, {b.V_U_K + 2 * c, 3 * c}, {room.K_left, c});
-  product<T>({rows, reach, d}, {room.right, d}, {b.V_U_K, 3 * c}, {room.V_right, c});
-  product<T>({rows, d, d}, {room.right, d}, {b.C_transposed, d}, {room.C_right, d});
+  const int d = b.d, c = b.c, rows = count * group.count;
+  product<T>({rows, c, d}, {room.left, d}, {b.V_U_K + 2 * c, 3 * c}, {room.K_left, c});
+  product<T>({rows, c, d}, {room.right, d}, {b.V_U_K, 3 * c}, {room.V_right, c});
+  times_transposed(b, rows, room.right, b.base->C, room.C_right);
   for (int i = 0; i < rows; ++i) {
     const int token = group.row[i % group.count];
     T *left = room.left + i * d, *K_l = room.K_left + i * c, *V_r = room.V_right + i * c;
     const T* w = b.w_of(token);
     dx.g[token] += wide_dot<T>(b.width(), left, room.C_right + i * d);
     for (int n = 0; n <= token; ++n) dx.W[token * c + n] += Wide<T>(K_l[n]) * Wide<T>(V_r[n]);
-    times(width, w, K_l, K_l);
-    times(width, w, V_r, V_r);
+    times(kTokens, w, K_l, K_l);
+    times(kTokens, w, V_r, V_r);
     scale(b.width(), b.g[token], room.C_right + i * d, room.C_right + i * d);
   }
-  product<T>({reach, d, rows}, {room.K_left, 1, c}, {room.right, d}, {dx.X + c * d, d}, Store::add);
-  product<T>({reach, d, rows}, {room.V_right, 1, c}, {room.left, d}, {dx.K, d}, Store::add);
+  product<T>({c, d, rows}, {room.K_left, 1, c}, {room.right, d}, {dx.X + c * d, d}, Store::add);
+  product<T>({c, d, rows}, {room.V_right, 1, c}, {room.left, d}, {dx.K, d}, Store::add);
   for (int i = 0; i < rows; ++i)
     scale(b.width(), b.g[group.row[i % group.count]], room.left + i * d, room.left + i * d);
   product<T>({d, d, rows}, {room.left, 1, d}, {room.right, d}, {dx.C, d}, Store::add);
-  product<T>({group.count, d, reach}, {room.V_right, c}, {b.K, d}, {room.C_right, d}, Store::add);
+  product<T>({group.count, d, c}, {room.V_right, c}, {b.K, d}, {room.C_right, d}, Store::add);
 }
 
 /// The pairs of one term, t from room.both and b from room.pairs: adds to dW and dg and, for each token, <dG, G>;
@@ -122,7 +128,6 @@ void pair_cotangents(const Block<T>& b, const ReadGroup& group, int term, const 
                      Wide<T>* radial, BlockCotangent<T>& dx) {
   const RecordShape& at = room.both.shape;
   const int d = b.d, c = b.c;
-  const Width<0> reach{group.reach()};
   const GroupBackwardRows<T>& g = room.group;
   for (int i = 0; i < group.count; ++i) {
     const int token = group.row[i], pair = term * group.count + i;
@@ -133,12 +138,12 @@ void pair_cotangents(const Block<T>& b, const ReadGroup& group, int term, const 
       *t_L = g.t_L + pair * 2 * c;
     T* scaled = g.t + pair * d;
     scale(b.width(), weight, t, scaled);
-    times(reach, w, bj + at.Vx(), b_p);
-    times(reach, w, t + at.Vx(), t_p);
+    times(kTokens, w, bj + at.Vx(), b_p);
+    times(kTokens, w, t + at.Vx(), t_p);
     scale(b.width(), gt * gt, bj, full);
-    left_row(b, token, reach, bj, at, b_p, full + d);
-    left_row(b, token, reach, t, at, t_p, t_L);
-    for (T* row : {t_L, t_L + c, t_p}) scale(reach, weight, row, row);
+    left_row(b, token, bj, at, b_p, full + d);
+    left_row(b, token, t, at, t_p, t_L);
+    for (T* row : {t_L, t_L + c, t_p}) scale(kTokens, weight, row, row);
 
     const T *Vb = bj + at.Vx(), *Ub = bj + at.Ux(), *Mb = bj + at.Mp(), *Vt = t + at.Vx(), *Ut = t + at.Ux(),
             *Mt = t + at.Mp();
@@ -242,7 +247,7 @@ void trace_cotangent(const Block<T>& b, int token, Wide<T> d_trace, BlockCotange
   const V g = V(b.g[token]);
   const T d_T = static_cast<T>(d_trace), gt = b.g[token];
   dx.of_trace += d_T * gt * gt;
-  V dg = V(2) * g * b.of_base.trace;
+  V dg = V(2) * g * b.base->traces.trace;
   for (int i = 0; i < n; ++i) {
     const V uv = V(b.G[0].VU[i * c + i]);
     dg += V(2) * V(w[i]) * uv;
@@ -326,15 +331,12 @@ void read_backward(const ReadPlan<T>& plan, const HeadShape& shape, const HeadIn
       memory_times(b, group, g.z, rows.small, g.C_z);
     }
     for (int j = 0; j < pair_terms; ++j) pair_cotangents(b, group, j, room, g.radial, dx);
-    const int pairs = pair_terms * count, c = b.c, reach = group.reach(), full_row = d + 2 * c;
+    const int pairs = pair_terms * count, c = b.c, full_row = d + 2 * c;
     product<T>({d, d, pairs}, {g.full_L, 1, full_row}, {g.t, d}, {dx.A, d}, Store::add);
-    for (const int half : {0, c}) {  // dU and dV
-      T* dX = dx.X + half * d;
-      product<T>({reach, d, pairs}, {g.full_L + d + half, 1, full_row}, {g.t, d}, {dX, d}, Store::add);
-      product<T>({reach, d, pairs}, {g.t_L + half, 1, 2 * c}, {room.pairs.numbers, room.pairs.shape.size()}, {dX, d},
-                 Store::add);
-    }
-    product<T>({reach, reach, pairs}, {g.b_P, 1, c}, {g.t_P, c}, {dx.M, c}, Store::add);
+    product<T>({2 * c, d, pairs}, {g.full_L + d, 1, full_row}, {g.t, d}, {dx.X, d}, Store::add);
+    product<T>({2 * c, d, pairs}, {g.t_L, 1, 2 * c}, {room.pairs.numbers, room.pairs.shape.size()}, {dx.X, d},
+               Store::add);
+    product<T>({c, c, pairs}, {g.b_P, 1, c}, {g.t_P, c}, {dx.M, c}, Store::add);
   }
   for (int i = 0; i < count; ++i) {
     const T *dr = g.dr + i * d, *raw = rows.raw + i * d;

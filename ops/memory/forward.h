@@ -117,14 +117,16 @@ int interval_of(const SavedRead<const T>& read) {
 template <typename T>
 class Checkpoints {
  public:
-  Checkpoints(int d, const HeadShape& shape, bool orthogonalized, T* numbers) : d_(d), numbers_(numbers) {
+  Checkpoints(int d, int chunk, const HeadShape& shape, bool orthogonalized, T* numbers)
+      : d_(d), chunk_(chunk), numbers_(numbers) {
     memory_size_ = measure<SavedMemory<T>>(Scratch<T>::packed(), d);
     read_size_ = orthogonalized ? measure<SavedRead<T>>(Scratch<T>::packed(), d) : 0;
-    reads_at_ = (shape.tokens + chunk_tokens(d) - 1) / chunk_tokens(d) * memory_size_;
+    reads_at_ = (shape.tokens + chunk - 1) / chunk * memory_size_;
     size_ = reads_at_ + shape.tokens * read_size_;
   }
   int64_t size() const { return size_; }
   int64_t read_size() const { return read_size_; }
+  int chunk() const { return chunk_; }
 
   SavedMemory<T> memory(int64_t chunk) const {
     Scratch<T> numbers = Scratch<T>::packed(numbers_ + chunk * memory_size_);
@@ -138,13 +140,13 @@ class Checkpoints {
 
  private:
   int64_t d_;
+  int chunk_;
   T* numbers_;
   int64_t memory_size_, read_size_, reads_at_, size_;
 };
 
 template <typename T>
-int64_t series_terms(int d, const ReadPlan<T>& plan, const HeadShape& shape, const T* numbers) {
-  const Checkpoints<const T> checkpoints(d, shape, plan.orthogonalized, numbers);
+int64_t series_terms(const ReadPlan<T>& plan, const HeadShape& shape, const Checkpoints<const T>& checkpoints) {
   int64_t total = 0;
   for (int64_t t = 0; t < shape.tokens; ++t) total += plan.series[interval_of<T>(checkpoints.read(t))].terms;
   return total;
@@ -218,7 +220,7 @@ template <typename T, class W>
 void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t position,
          ForwardRoom<T>& room, T* h, T* checkpoint_numbers) {
   const int d = width.value, chunk = chunk_tokens(d);
-  const Checkpoints<T> checkpoints(d, shape, plan.orthogonalized, checkpoint_numbers);
+  const Checkpoints<T> checkpoints(d, chunk, shape, plan.orthogonalized, checkpoint_numbers);
   Memory<T>& memory = room.memory;
   for (int64_t t = 0; t < shape.tokens; ++t) {
     if ((position + t) % chunk == 0) {

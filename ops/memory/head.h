@@ -28,9 +28,6 @@ using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
 /// token, in blocks of tokens (ops/memory/block.h), or as is fastest for its width and read.
 enum class HeadPath { by_width, lanes, tokens, blocks };
 
-/// Wider heads are computed in blocks of tokens: their matrices are in no first-level cache.
-inline constexpr int64_t kWidestByToken = 160;
-
 /// The query of token t is at q + t row_stride, its input gate at input_gate + t gate_stride. Strides count numbers.
 struct HeadShape {
   int64_t tokens;

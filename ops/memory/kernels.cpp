@@ -4,9 +4,13 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// body(Width), with the width known to the compiler where models use it. (Every width takes seconds to compile.
-/// double, for checks and ablations, has only that of the published model.)
-template <typename T, class Body>
+/// The widest heads that are computed token by token, if reads need C^T C and if not. The matrices of wider ones are in
+/// no first-level cache. docs/performance.md has both ways beside each other.
+inline constexpr int64_t kWidestForward = 96, kWidestBackward = 144, kWidestWithoutGram = 64;
+
+/// body(Width), with the width known to the compiler where models use it, up to `widest`. (Every width takes seconds to
+/// compile. double, for checks and ablations, has only that of the published model.)
+template <typename T, int64_t widest, class Body>
 auto with_width(int64_t width, const Body& body) {
   if constexpr (sizeof(T) == sizeof(float)) {
     switch (width) {
@@ -21,7 +25,8 @@ auto with_width(int64_t width, const Body& body) {
       case 96:
         return body(Width<96>{});
       case 128:
-        return body(Width<128>{});
+        if constexpr (widest >= 128) return body(Width<128>{});
+        break;
       default:
         break;
     }
@@ -32,18 +37,27 @@ auto with_width(int64_t width, const Body& body) {
 }
 
 template <typename T>
-HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape) {
+HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape, For pass) {
   if (shape.path != HeadPath::by_width) return shape.path;
-  if (shape.width > kWidestByToken) return HeadPath::blocks;
+  const int64_t widest = !plan.gram ? kWidestWithoutGram : pass == For::forward ? kWidestForward : kWidestBackward;
+  if (shape.width > widest) return HeadPath::blocks;
   return Pack<T>::lanes > 1 && shape.width <= widest_narrow(plan) ? HeadPath::lanes : HeadPath::tokens;
 }
 
+/// What the forward of a head that is not computed in lanes leaves in `numbers`, as its backward needs it.
+template <typename T, typename N>
+Checkpoints<N> checkpoints_of(const ReadPlan<T>& plan, const HeadShape& shape, N* numbers) {
+  const int d = padded_width<T>(shape.width);
+  const int chunk = path_of(plan, shape, For::backward) == HeadPath::blocks ? kBlockChunk : chunk_tokens(d);
+  return {d, chunk, shape, plan.orthogonalized, numbers};
+}
+
 /// How many numbers a Layout for this way of computing a head takes.
-template <template <typename> class Narrow, template <typename> class Blocks, template <typename> class Tokens,
-          typename T>
+template <For pass, template <typename> class Narrow, template <typename> class Blocks,
+          template <typename> class Tokens, typename T>
 int64_t scratch_size(const ReadPlan<T>& plan, const HeadShape& shape) {
   const int d = padded_width<T>(shape.width);
-  switch (path_of(plan, shape)) {
+  switch (path_of(plan, shape, pass)) {
     case HeadPath::lanes:
       return measure<Narrow<T>>(Scratch<T>(), shape.width, plan);
     case HeadPath::blocks:
@@ -65,46 +79,47 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
   static constexpr HeadKernels<T> kernels = {
       .checkpoint_size =
           [](const Plan& plan, const HeadShape& shape) {
-            if (path_of(plan, shape) == HeadPath::lanes) return narrow_checkpoint_size<T>(shape);
-            return Checkpoints<T>(padded_width<T>(shape.width), shape, plan.orthogonalized, nullptr).size();
+            if (path_of(plan, shape, For::forward) == HeadPath::lanes) return narrow_checkpoint_size<T>(shape);
+            return checkpoints_of<T, T>(plan, shape, nullptr).size();
           },
-      .forward_scratch_size = scratch_size<NarrowForwardRoom, BlockForwardRoom, ForwardRoom, T>,
-      .backward_scratch_size = scratch_size<NarrowBackwardRoom, BlockBackwardRoom, BackwardRoom, T>,
+      .forward_scratch_size = scratch_size<For::forward, NarrowForwardRoom, BlockForwardRoom, ForwardRoom, T>,
+      .backward_scratch_size = scratch_size<For::backward, NarrowBackwardRoom, BlockBackwardRoom, BackwardRoom, T>,
       .state_size =
           [](const Plan& plan, const HeadShape& shape) {
             using N = Wide<T>;
-            if (path_of(plan, shape) == HeadPath::lanes)
+            if (path_of(plan, shape, For::forward) == HeadPath::lanes)
               return measure<NarrowState<N>>(Scratch<N>::packed(), shape.width);
             const int d = padded_width<T>(shape.width);
-            return path_of(plan, shape) == HeadPath::blocks
+            return path_of(plan, shape, For::forward) == HeadPath::blocks
                        ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.gram)
                        : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
           },
       .forward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const ForwardBuffers<T>& to) {
-            if (path_of(plan, shape) == HeadPath::lanes) return narrow_forward(plan, shape, x, to);
-            if (path_of(plan, shape) == HeadPath::blocks)
-              return block_forward(padded_width<T>(shape.width), plan, shape, x, to);
-            with_width<T>(shape.width, [&](auto width) { forward(width, plan, shape, x, to); });
+            if (path_of(plan, shape, For::forward) == HeadPath::lanes) return narrow_forward(plan, shape, x, to);
+            if (path_of(plan, shape, For::forward) == HeadPath::blocks)
+              return block_forward(padded_width<T>(shape.width), plan, shape, x, to,
+                                   checkpoints_of(plan, shape, to.checkpoints));
+            with_width<T, kWidestForward>(shape.width, [&](auto width) { forward(width, plan, shape, x, to); });
           },
       .backward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const BackwardBuffers<T>& buffers) {
-            if (path_of(plan, shape) == HeadPath::lanes) return narrow_backward(plan, shape, x, buffers);
-            if (path_of(plan, shape) == HeadPath::blocks)
+            if (path_of(plan, shape, For::backward) == HeadPath::lanes) return narrow_backward(plan, shape, x, buffers);
+            if (path_of(plan, shape, For::backward) == HeadPath::blocks)
               return block_backward(padded_width<T>(shape.width), plan, shape, x, buffers);
-            with_width<T>(shape.width, [&](auto width) { backward(width, plan, shape, x, buffers); });
+            with_width<T, kWidestBackward>(shape.width, [&](auto width) { backward(width, plan, shape, x, buffers); });
           },
       .series_terms =
           [](const Plan& plan, const HeadShape& shape, const T* checkpoints) {
-            if (path_of(plan, shape) == HeadPath::lanes) return int64_t{0};
-            return series_terms(padded_width<T>(shape.width), plan, shape, checkpoints);
+            if (path_of(plan, shape, For::forward) == HeadPath::lanes) return int64_t{0};
+            return series_terms<T>(plan, shape, checkpoints_of(plan, shape, checkpoints));
           },
       .stream =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const StreamBuffers<T>& to) {
-            if (path_of(plan, shape) == HeadPath::lanes) return narrow_stream(plan, shape, x, to);
-            if (path_of(plan, shape) == HeadPath::blocks)
+            if (path_of(plan, shape, For::forward) == HeadPath::lanes) return narrow_stream(plan, shape, x, to);
+            if (path_of(plan, shape, For::forward) == HeadPath::blocks)
               return block_stream(padded_width<T>(shape.width), plan, shape, x, to);
-            with_width<T>(shape.width, [&](auto width) { stream(width, plan, shape, x, to); });
+            with_width<T, kWidestForward>(shape.width, [&](auto width) { stream(width, plan, shape, x, to); });
           },
   };
   return kernels;

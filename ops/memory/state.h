@@ -36,7 +36,7 @@ inline constexpr double kCancelLimit = 4;
 
 /// Tokens between checkpoints. The backward holds C and A for each token of one chunk: so many fit the second-level
 /// cache.
-constexpr int chunk_tokens(int width) { return width <= 64 || width >= 256 ? 32 : 16; }
+constexpr int chunk_tokens(int width) { return width <= 64 ? 32 : 16; }
 inline constexpr int kLongestChunk = chunk_tokens(0);
 
 template <typename T>
