@@ -111,7 +111,7 @@ void memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* smal
 template <typename T>
 struct GroupRows {
   T *q, *raw, *y, *w, *a, *rest_of_q, *r;  // kBlockTokens rows of d each; raw is C_t^T q
-  T* small;                                // of kBlockTokens
+  T* small;                                // and as many of that length
   Scaling<T> s[kBlockTokens];
   SplitQuery<T> split[kBlockTokens];
   Denominator<T> den[kBlockTokens];
