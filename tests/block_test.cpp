@@ -25,6 +25,23 @@ void cancel(Inputs<double>& x) {
   }
 }
 
+/// Keys that are alike, and every eighth token takes back a third of all that is stored: a block carries C^T C on.
+void take_back_some(Inputs<double>& x) {
+  const int64_t d = x[key].dim(2);
+  double *k = x[key].edit(), *v = x[value].edit();
+  std::vector<double> stored(static_cast<size_t>(d));
+  for (int64_t t = 0; t < x[key].dim(1); ++t) {
+    x[input_gate].edit()[t] = 0;
+    x[log_forget].edit()[t] = 0;
+    for (int64_t i = 0; i < d; ++i) {
+      double& sum = stored[static_cast<size_t>(i)];
+      if (t > 0) k[t * d + i] = k[i] + 0.1 * k[t * d + i];
+      if (t % 8 == 7) v[t * d + i] = -sum / 3;
+      sum += v[t * d + i];
+    }
+  }
+}
+
 /// Array `input` of x: what the first token has, and a part of what each token has.
 void resemble(Inputs<double>& x, size_t input, double part) {
   const Array<double> given = x[input];
@@ -42,6 +59,7 @@ const std::vector<MemoryKind>& few_kinds() {
        }},
       {"one key: rank one", [](auto& x) { resemble(x, key, 0); }},
       {"every fifth token cancels the last one, or all that is stored", cancel},
+      {"every eighth token takes back a third of what is stored", take_back_some},
       {"now and then the memory is forgotten", [](auto& x) {
          edit(x, log_forget, [](double f, int64_t t, auto) {
            return t == 0 || t % 7 != 0 ? f : t % 2 == 0 ? -kInfinity : -40;
@@ -174,7 +192,7 @@ TEST_CASE("block: a stream has the bits of the whole") {
 }
 
 TEST_CASE("block: one that is cut at each of its tokens") {
-  // Each takes back half of what is stored and more: so each also multiplies the rounding errors by 2.9.
+  // Each takes back nearly half of what is stored: so each also multiplies the rounding errors by 2.9.
   constexpr int64_t d = 24, S = 40;
   for (const MemoryRead& read : {MemoryRead::ns(0), MemoryRead::ns(5)}) {
     CAPTURE(read.name());
@@ -236,13 +254,14 @@ TEST_CASE("block: its backward on Dual is the derivative of its backward; so in 
   }
 }
 
+// At 128 the forward goes in blocks and the backward, but for raw and ns0, token by token.
 TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("long")) {
   // Where q.n is nearly 0 either way magnifies one rounding a hundred times: so what is compared is not the largest
   // error of a few draws, but what most tokens have. With six draws the 90 % quantile still scatters: 2.09 was seen
   // where 24 give 0.63.
   for (const MemoryKind& kind : few_kinds()) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
-      for (const int64_t d : {130, 200}) {
+      for (const int64_t d : {128, 200}) {
         CAPTURE(std::string(kind.name));
         CAPTURE(read.name());
         CAPTURE(d);
@@ -258,7 +277,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
         with_each_instruction_set([&] {
           std::array<std::vector<double>, 6> block_errors, token_errors;
           for (size_t i = 0; i < sequences.size(); ++i) {
-            const auto block = Head<float>(sequences[i], read, d, HeadPath::blocks).both_ways(),
+            const auto block = Head<float>(sequences[i], read, d, HeadPath::by_width).both_ways(),
                        token = Head<float>(sequences[i], read, d, HeadPath::tokens).both_ways();
             for (size_t r = 0; r < 6; ++r) {
               add_errors_of_tokens(block[r], exact[i][r], block_errors[r]);
@@ -266,7 +285,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
             }
           }
           for (size_t r = 0; r < 6; ++r) {
-            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.86, the largest 1.66
+            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.89, the largest 1.59
               const double of_block = quantile(block_errors[r], share), of_token = quantile(token_errors[r], share);
               CHECK_MESSAGE(of_block <= 2 * std::max(of_token, 1e-7),
                             fmt::format("{}: {:.0f} % of the tokens are off by at most {:.1e}, {:.1e} token by token",

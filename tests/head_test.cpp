@@ -118,6 +118,43 @@ std::vector<double> spectrum(int count, const std::function<double(int)>& of) {
   return x;
 }
 
+/// A head whose tokens are written block by block; none is read.
+template <Real T>
+class Blocks {
+ public:
+  explicit Blocks(int d)
+      : d_(d),
+        room_(
+            static_cast<size_t>(head_test::measure<head_test::BlockForwardRoom<T>>(head_test::Scratch<T>(), d, plan_))),
+        scratch_(room_.data()),
+        forward_(d, plan_, scratch_) {
+    start_base(plan_, forward_);
+  }
+  void write(const T* key, const T* value, T input_gate, T log_forget) {
+    const uint8_t none = 0;
+    std::vector<T> h(static_cast<size_t>(d_));
+    const HeadShape shape{1, d_, d_, 1, HeadPath::blocks};
+    run_blocks(plan_, shape, HeadInputs<T>{key, key, value, &input_gate, &log_forget, &none}, tokens_++, forward_,
+               h.data(), head_test::Checkpoints<T>(d_, head_test::kBlockChunk, shape, true, nullptr));
+  }
+  const head_test::Block<T>& block() const { return forward_.block; }
+  const head_test::Base<T>& base() const { return forward_.base; }
+
+ private:
+  static ReadPlan<T> plan() {
+    ReadPlan<T> plan{};
+    plan.orthogonalized = plan.gram = true;
+    plan.precision = std::numeric_limits<T>::epsilon() / 2;
+    return plan;
+  }
+  ReadPlan<T> plan_ = plan();
+  int d_;
+  int64_t tokens_ = 0;
+  std::vector<T> room_;
+  head_test::Scratch<T> scratch_;
+  head_test::BlockForwardRoom<T> forward_;
+};
+
 }  // namespace
 
 TEST_CASE("head: no eigenvalue exceeds the bound that chooses the series") {
@@ -248,20 +285,12 @@ TEST_CASE("head: C^T C and the traces of its powers are carried from token to to
   CHECK(carried > tokens / 2);
 }
 
-TEST_CASE("head: in blocks the traces are carried from token to token, and from block to block") {
+TEST_CASE("head: in blocks C^T C is carried from block to block, its traces from token to token") {
   constexpr int d = 20, tokens = 150;  // two chunks of four blocks, and more
-  ReadPlan<double> plan{};
-  plan.orthogonalized = plan.gram = true;
-  plan.precision = 0x1p-53;
-  std::vector<double> room(static_cast<size_t>(
-      head_test::measure<head_test::BlockForwardRoom<double>>(head_test::Scratch<double>(), d, plan)));
-  head_test::Scratch<double> scratch(room.data());
-  head_test::BlockForwardRoom<double> forward(d, plan, scratch);
-  const head_test::Block<double>& block = forward.block;
-  head_test::start_base(plan, forward);
+  Blocks<double> head(d);
+  const head_test::Block<double>& block = head.block();
   Array<double> numbers = uniform_array({tokens, 2, d}, 12, -1, 1), C({d, d});
-  const uint8_t none = 0;
-  double m = 0, h[d];
+  double m = 0;
   int cuts = 0, carried = 0, carried_bases = 0;
   for (int t = 0; t < tokens; ++t) {
     CAPTURE(t);
@@ -271,9 +300,7 @@ TEST_CASE("head: in blocks the traces are carried from token to token, and from 
       std::transform(v - 2 * d, v - d, v, [](double x) { return -x; });
     }
     const double input_gate = 0.1 * std::sin(t), log_forget = t == 39 || t == 70 ? -kInfinity : t == 10 ? -3.0 : -0.05;
-    run_blocks(plan, HeadShape{1, d, d, 1, HeadPath::blocks},
-               HeadInputs<double>{k, k, v, &input_gate, &log_forget, &none}, t, forward, h,
-               static_cast<const head_test::Checkpoints<double>*>(nullptr));
+    head.write(k, v, input_gate, log_forget);
     const double kept = log_forget + m;
     m = std::max(kept, input_gate);
     for (int i = 0; i < d * d; ++i)
@@ -286,16 +313,14 @@ TEST_CASE("head: in blocks the traces are carried from token to token, and from 
     CHECK(std::abs(of.square - exact.second) <= 2e-14 * first * first);
     CHECK(std::abs(of.cube - exact.third) <= 2e-14 * first * first * first);
     cuts += block.in_base && block.tokens == 1;
-    if (block.tokens == 1 && !block.in_base) {
-      const head_test::Base<double>& base = *block.base;
-      const Gramian of_base = gramian(d, base.C);
-      double off = 0;
-      for (size_t i = 0; i < d * d; ++i) off = std::max(off, std::abs(of_base.A[i] - base.A[i]));
-      CHECK(off <= 1e-14 * of_base.first);
-      CHECK(base.has_A);
-      carried_bases += base.A_error > 1.01 * base.traces.trace;
-    }
     carried += of.cube_error > 2 * first * first * first;
+    if (block.tokens > 1 || block.in_base) continue;
+    const head_test::Base<double>& base = head.base();
+    const Gramian of_base = gramian(d, base.C);
+    double off = 0;
+    for (size_t i = 0; i < d * d; ++i) off = std::max(off, std::abs(of_base.A[i] - base.A[i]));
+    CHECK(off <= 1e-14 * of_base.first);
+    carried_bases += base.A_error > 1.01 * base.traces.trace;
   }
   CHECK(cuts == 1);
   CHECK(carried > tokens / 2);
@@ -304,32 +329,33 @@ TEST_CASE("head: in blocks the traces are carried from token to token, and from 
 
 TEST_CASE("head: where a carried C^T C would have lost many digits, a block computes it afresh") {
   // In each block one token takes back 0.45 of all that is stored. Then the trace is 0.55^2 of what it was, and the
-  // rounding errors, which do not shrink, grow beside it: by 10.2 in the second block, where 1 is the trace, and
-  // by 40.9 in the third.
+  // rounding errors, which do not shrink, grow beside it: to 10.3 in the second block, where 1 is the trace, and to
+  // 40.9 in the third.
   constexpr int d = 16, block_tokens = head_test::kBlockTokens;
-  ReadPlan<double> plan{};
-  plan.orthogonalized = plan.gram = true;
-  plan.precision = 0x1p-53;
-  std::vector<double> room(static_cast<size_t>(
-      head_test::measure<head_test::BlockForwardRoom<double>>(head_test::Scratch<double>(), d, plan)));
-  head_test::Scratch<double> scratch(room.data());
-  head_test::BlockForwardRoom<double> forward(d, plan, scratch);
-  head_test::start_base(plan, forward);
-  const uint8_t none = 0;
-  double key[d] = {1}, value[d] = {1}, h[d], of_trace[4] = {};
+  Blocks<double> head(d);
+  double key[d] = {1}, value[d] = {1}, of_trace[4] = {};
   for (int t = 0; t <= 3 * block_tokens; ++t) {
     const bool takes_back = t > block_tokens && t % block_tokens == 8;
     if (takes_back) value[0] *= t < 2 * block_tokens ? -0.45 : 0.55;
-    const double input_gate = t == 0 || takes_back ? 0 : -kInfinity, log_forget = 0;
-    run_blocks(plan, HeadShape{1, d, d, 1, HeadPath::blocks},
-               HeadInputs<double>{key, key, value, &input_gate, &log_forget, &none}, t, forward, h,
-               static_cast<const head_test::Checkpoints<double>*>(nullptr));
-    const head_test::Base<double>& base = *forward.block.base;
-    if (t % block_tokens == 0) of_trace[t / block_tokens] = base.A_error / base.traces.trace;
+    head.write(key, value, t == 0 || takes_back ? 0 : -kInfinity, 0);
+    if (t % block_tokens == 0) of_trace[t / block_tokens] = head.base().A_error / head.base().traces.trace;
   }
   CHECK(of_trace[1] == doctest::Approx(1));
   CHECK(of_trace[2] == doctest::Approx(3.1025 / 0.3025));
   CHECK(of_trace[3] == 1);
+}
+
+TEST_CASE("head: a C^T C that has overflowed is not carried") {
+  constexpr int d = 16, block_tokens = head_test::kBlockTokens;
+  Blocks<float> head(d);
+  float key[d] = {1}, other_key[d] = {0, 1}, value[d] = {2e19F}, small[d] = {0, 1};
+  for (int t = 0; t <= 2 * block_tokens; ++t) {
+    const bool large = t < block_tokens;  // then the memory is forgotten
+    head.write(large ? key : other_key, large ? value : small, 0, t == block_tokens + 3 ? -kInfinity : 0);
+    if (t == block_tokens) CHECK(!std::isfinite(head.base().A[0]));
+  }
+  const Gramian exact = gramian(d, std::vector<double>(head.base().C, head.base().C + d * d).data());
+  for (size_t i = 0; i < d * d; ++i) CHECK(head.base().A[i] == doctest::Approx(exact.A[i]));
 }
 
 TEST_CASE("head: the bound holds in float when tokens cancel most of the memory") {

@@ -38,10 +38,14 @@ struct Head {
     return y;
   }
 
-  /// h, `step` tokens at a time.
+  /// h, `step` tokens at a time, after none at all.
   Array<T> streamed(int64_t step) const {
     Array<T> h(inputs[0].shape());
     HeadState<Wide<T>> state;
+    HeadShape none = shape;
+    none.tokens = 0;
+    Array<T> room({head_forward_scratch_size<T>(of, none)});
+    head_stream<T>(of, none, x, h.edit(), state, room.edit());
     for (int64_t t = 0; t < shape.tokens; t += step) {
       HeadShape part = shape;
       part.tokens = std::min(step, shape.tokens - t);

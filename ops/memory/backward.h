@@ -11,7 +11,7 @@
 //   df = <dC, C_{t-1}> + dn.n_{t-1} + 2 f <dA, A_{t-1}> + 2 i u.dA v
 //   di = k.dC v + dn.k + 2 f u.dA v + 2 i (k.k) v.dA v
 //   m_t = max(lf + m_{t-1}, ig): with f = exp(lf + m_{t-1} - m_t) and i = exp(ig - m_t), dm_t -= f df + i di.
-// At the start of a chunk the forward computes A afresh from C. dA is passed on all the same, as if A had been carried:
+// At the start of a chunk A is computed afresh from C. dA is passed on all the same, as if A had been carried:
 // A is a function of C, so the recurrence brings the same cotangent to C. But where a token cancels what was stored,
 // A_t is small beside its terms, and dA_t beside the gradients that it would give to each of them. There A_t comes from
 // C_t, and so dC_t += C_t (dA_t + dA_t^T) instead.

@@ -45,7 +45,7 @@ inline constexpr int kMostColumns = 3 * kBlockTokens;
 /// backward of blocks has its checkpoints there, and holds the bases of one chunk.
 inline constexpr int kBlockChunk = 64;
 
-/// Of the error bound of a base's A against tr A, beyond which A is computed from C instead; in a chunk in which
+/// Where a base's error bound exceeds this times tr A, A is computed from C instead of carried. In a chunk in which
 /// nothing is cancelled it stays below.
 inline constexpr double kBaseErrorLimit = 16;
 
@@ -110,8 +110,8 @@ template <typename T>
 struct Base {
   T *C = nullptr, *A = nullptr, *n = nullptr;  // d x d; d x d where plan.gram; d
   T m = T(0);
-  bool has_A = false;            // A is C^T C
-  Wide<T> A_error = Wide<T>(0);  // as BlockTraces::error, where A was carried from block to block
+  bool has_A = false;            // A and the traces are there; if not, measure_base sets them
+  Wide<T> A_error = Wide<T>(0);  // bound of A's rounding errors, in units of eps: traces.error grows with each token
   BlockTraces<T> traces;
 
   Base() = default;
@@ -125,7 +125,7 @@ struct Block {
   static constexpr int c = kBlockTokens;
   int d;                 // width
   bool powers;           // whether tr A_t^2 and tr A_t^3 are needed: in the forward, to choose the series
-  int tokens = 0;        // rows there are; beyond them all matrices are 0
+  int tokens = 0;        // rows there are; W is 0 beyond them
   bool in_base = false;  // row 0 is of a token that the base holds already
 
   Base<T>* base = nullptr;
@@ -136,7 +136,7 @@ struct Block {
   RowProducts<T> G[3];        // for A^0, and for A and A^2 where powers are needed
   T *W, *g;                   // c x c, c
   T* N;                       // the n_t, c x d
-  T* columns;                 // room of times_transposed
+  T* columns;                 // room of matrix_times
   T m_of[c], forget[c], input[c];
   T kept[c], input_gate[c];  // lf + m_{t-1} and ig, whose maximum is m_t
   BlockTraces<T> traces[c];
@@ -201,7 +201,7 @@ void clear_block(const ReadPlan<T>& plan, Block<T>& b) {
 
 /// to_i = m x_i for `rows` rows, with m d x d: as m times a matrix whose columns are the x_i, as m^T is not there.
 template <typename T>
-void times_transposed(const Block<T>& b, int rows, const T* x, const T* m, T* to) {
+void matrix_times(const Block<T>& b, int rows, const T* x, const T* m, T* to) {
   const int d = b.d;
   T *columns = b.columns, *products = columns + static_cast<int64_t>(kMostColumns) * d;
   transpose<T>(rows, d, {x, d}, {columns, kMostColumns});
@@ -463,14 +463,15 @@ void carry_gram(const Block<T>& b, T* to) {
 }
 
 /// The memory after the last row becomes the base `to`, which may be *b.base. A is carried there if `carry` and unless
-/// it would have lost too many digits.
+/// it would have lost too many digits, or overflowed.
 template <typename T>
 void end_block(const ReadPlan<T>& plan, bool carry, Block<T>& b, Base<T>& to) {
   const int d = b.d, last = b.tokens - 1;
   const T g = b.g[last], *w = b.w_of(last);
   const BlockTraces<T>& of = b.traces[last];
   to.A_error = Wide<T>(g) * Wide<T>(g) * b.base->A_error + of.size;
-  to.has_A = carry && plan.gram && to.A_error <= Wide<T>(kBaseErrorLimit) * of.trace;
+  const bool finite = isfinite(static_cast<T>(b.base->traces.trace + of.size)) && isfinite(of.square);
+  to.has_A = carry && plan.gram && finite && to.A_error <= Wide<T>(kBaseErrorLimit) * of.trace;
   if (to.has_A) carry_gram(b, to.A);
   T* weighted = b.V_U_K;
   for (int i = 0; i < b.tokens; ++i) scale(b.width(), w[i], b.k(i), weighted + i * d);

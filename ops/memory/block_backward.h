@@ -17,14 +17,14 @@ void add_transposed(int n, const T* x, T* to) {
 }
 
 /// From dU, dM and the cotangents of V V^T and tr A, once all reads are through, to dC, dK and dV. dA goes on to the
-/// block before, unless the base's A was computed from C, as one that was carried would have lost its digits. `spare`
-/// has the room of a matrix, `rows` that of 2c rows.
+/// block before, unless the base holds a token that cancels (in_base): A is small beside its terms there, so it comes
+/// from C (backward.h). `spare` has the room of a matrix, `rows` that of 2c rows.
 template <typename T>
-void base_cotangents(const ReadPlan<T>& plan, bool afresh, const Block<T>& b, T* spare, T* rows,
+void base_cotangents(const ReadPlan<T>& plan, bool in_base, const Block<T>& b, T* spare, T* rows,
                      BlockCotangent<T>& dx) {
   const int d = b.d, c = b.c, tokens = b.tokens;
   if (!plan.orthogonalized) return;
-  times_transposed(b, tokens, dx.X, b.base->C, rows);
+  matrix_times(b, tokens, dx.X, b.base->C, rows);
   for (int i = 0; i < tokens; ++i) add(b.width(), T(1), rows + i * d, dx.K + i * d);
   product<T>({d, d, tokens}, {b.K, 1, d}, {dx.X, d}, {dx.C, d}, Store::add);
   add_transposed(c, dx.M, spare);
@@ -32,7 +32,7 @@ void base_cotangents(const ReadPlan<T>& plan, bool afresh, const Block<T>& b, T*
   add_transposed(c, dx.VV, spare);
   product<T>({c, d, c}, {spare, c}, {b.V(), d}, {dx.X + c * d, d}, Store::add);
   for (int i = 0; i < d; ++i) add(b.width(), T(2) * dx.of_trace, b.base->C + i * d, dx.C + i * d);
-  if (!afresh || !plan.gram) return;
+  if (!in_base || !plan.gram) return;
   add_transposed(d, dx.A, spare);
   product<T>({d, d, d}, {b.base->C, d}, {spare, d}, {dx.C, d}, Store::add);
   zero_all(static_cast<int64_t>(d) * d, dx.A);
@@ -45,7 +45,7 @@ void memory_after_backward(const Block<T>& b, T* rows, BlockCotangent<T>& dx) {
   const T* w = b.w_of(last);
   T *K_dC = rows, *V_dC = rows + c * d;
   product<T>({b.tokens, d, d}, {b.K, d}, {dx.C, d}, {K_dC, d});
-  times_transposed(b, b.tokens, b.V(), dx.C, V_dC);
+  matrix_times(b, b.tokens, b.V(), dx.C, V_dC);
   for (int i = 0; i < b.tokens; ++i) {
     dx.W[last * c + i] += wide_dot<T>(b.width(), K_dC + i * d, b.v(i));
     add(b.width(), w[i], K_dC + i * d, dx.X + (c + i) * d);

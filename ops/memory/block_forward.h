@@ -54,10 +54,10 @@ struct BlockRows {
   int begin, end;
 };
 
-/// Reads the tokens of these rows into h, and what was chosen into the checkpoints unless these are null.
+/// Reads the tokens of these rows into h, and what was chosen into the checkpoints.
 template <typename T>
 void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, const BlockRows& of,
-                BlockForwardRoom<T>& room, T* h, const Checkpoints<T>* checkpoints) {
+                BlockForwardRoom<T>& room, T* h, const Checkpoints<T>& checkpoints) {
   const int64_t first = of.first;
   Block<T>& b = room.block;
   GroupRows<T>& rows = room.rows;
@@ -76,8 +76,7 @@ void read_block(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
     T *raw = rows.raw + i * b.d, *r = rows.r + i * b.d;
     const T over = T(1) / rows.den[i].value;
     if (plan.orthogonalized) {
-      if (checkpoints != nullptr)
-        save<T>(b.width(), rows.s[i], rows.w + i * b.d, rows.y + i * b.d, checkpoints->read(token));
+      if (checkpoints) save<T>(b.width(), rows.s[i], rows.w + i * b.d, rows.y + i * b.d, checkpoints.read(token));
       combine(b.width(), plan.alpha * over, r, (T(1) - plan.alpha) * over, raw, r);
     } else {
       scale(b.width(), over, raw, r);
@@ -121,19 +120,18 @@ int add_tokens(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs
   return measure_traces(plan, from, b);
 }
 
-/// The tokens of `shape` through room.block, which holds those since the last multiple of its length. Checkpoints may
-/// be null, and need whole blocks between them.
+/// The tokens of `shape` through room.block, which holds those since the last multiple of its length. There
+/// are whole blocks between checkpoints.
 template <typename T>
 void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t position,
-                BlockForwardRoom<T>& room, T* h, const Checkpoints<T>* checkpoints) {
+                BlockForwardRoom<T>& room, T* h, const Checkpoints<T>& checkpoints) {
   Block<T>& b = room.block;
   for (int64_t t = 0; t < shape.tokens;) {
     const int past = static_cast<int>((position + t) % b.c);
     if (past == 0) {
       if (position + t > 0) end_block(plan, (position + t) % kBlockChunk != 0, b, *b.base);
       scale(b.width(), T(1), room.latest_w, b.w);
-      if (checkpoints != nullptr && t % checkpoints->chunk() == 0)
-        save(b.d, *b.base, checkpoints->memory(t / checkpoints->chunk()));
+      if (checkpoints && t % checkpoints.chunk() == 0) save(b.d, *b.base, checkpoints.memory(t / checkpoints.chunk()));
       b.in_base = false;
       begin_block(plan, b);
     }
@@ -151,14 +149,13 @@ void run_blocks(const ReadPlan<T>& plan, const HeadShape& shape, const HeadInput
   }
 }
 
-/// The checkpoints have a place for to.checkpoints, which may be null.
 template <typename T>
 void block_forward(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
                    const ForwardBuffers<T>& to, const Checkpoints<T>& checkpoints) {
   Scratch<T> scratch(to.scratch);
   BlockForwardRoom<T> room(d, plan, scratch);
   start_base(plan, room);
-  run_blocks(plan, shape, x, 0, room, to.h, to.checkpoints == nullptr ? nullptr : &checkpoints);
+  run_blocks(plan, shape, x, 0, room, to.h, checkpoints);
 }
 
 /// Where a stream has a block between tokens: the base, the rows, and what is carried from row to row.
@@ -211,6 +208,7 @@ void copy_block(BlockForwardRoom<T>& room, const SavedBlock<N>& saved, int last,
 template <typename T>
 void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
                   const StreamBuffers<T>& to) {
+  if (shape.tokens == 0) return;
   using N = Wide<T>;
   Scratch<T> scratch(to.scratch);
   BlockForwardRoom<T> room(d, plan, scratch);
@@ -230,7 +228,8 @@ void block_stream(int d, const ReadPlan<T>& plan, const HeadShape& shape, const 
     b.tokens = tokens;
     add_small_products(plan, 0, b);
   }
-  run_blocks<T>(plan, shape, x, to.position, room, to.h, nullptr);
+  run_blocks<T>(plan, shape, x, to.position, room, to.h,
+                Checkpoints<T>(d, kBlockChunk, shape, plan.orthogonalized, nullptr));
   copy_block(room, state, b.tokens - 1,
              [](int64_t count, const auto* from, N* saved) { copy_numbers(count, from, saved); });
   *state.m = static_cast<N>(b.base->m);

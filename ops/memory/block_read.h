@@ -103,7 +103,7 @@ void transposed_memory_times(const Block<T>& b, const ReadGroup& group, const T*
 /// to_i = C_t x_i.
 template <typename T>
 void memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* small, T* to) {
-  times_transposed(b, group.count, x, b.base->C, to);
+  matrix_times(b, group.count, x, b.base->C, to);
   add_rows_of_memory<T>(b, group, b.K, b.V_U_K, x, small, to);
 }
 
@@ -111,7 +111,7 @@ void memory_times(const Block<T>& b, const ReadGroup& group, const T* x, T* smal
 template <typename T>
 struct GroupRows {
   T *q, *raw, *y, *w, *a, *rest_of_q, *r;  // kBlockTokens rows of d each; raw is C_t^T q
-  T* small;                                // and as many of that length
+  T* small;                                // kBlockTokens rows of as many
   Scaling<T> s[kBlockTokens];
   SplitQuery<T> split[kBlockTokens];
   Denominator<T> den[kBlockTokens];

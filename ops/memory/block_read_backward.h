@@ -102,7 +102,7 @@ void memory_cotangent(const Block<T>& b, const ReadGroup& group, int count, cons
   const int d = b.d, c = b.c, rows = count * group.count;
   product<T>({rows, c, d}, {room.left, d}, {b.V_U_K + 2 * c, 3 * c}, {room.K_left, c});
   product<T>({rows, c, d}, {room.right, d}, {b.V_U_K, 3 * c}, {room.V_right, c});
-  times_transposed(b, rows, room.right, b.base->C, room.C_right);
+  matrix_times(b, rows, room.right, b.base->C, room.C_right);
   for (int i = 0; i < rows; ++i) {
     const int token = group.row[i % group.count];
     T *left = room.left + i * d, *K_l = room.K_left + i * c, *V_r = room.V_right + i * c;

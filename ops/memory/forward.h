@@ -113,7 +113,7 @@ int interval_of(const SavedRead<const T>& read) {
 }
 
 /// What a head's forward leaves for its backward, where T is const: the memory at the start of each chunk and, if reads
-/// are orthogonalized, what was chosen for each.
+/// are orthogonalized, what was chosen for each. `numbers` is null where nothing is kept.
 template <typename T>
 class Checkpoints {
  public:
@@ -127,6 +127,8 @@ class Checkpoints {
   int64_t size() const { return size_; }
   int64_t read_size() const { return read_size_; }
   int chunk() const { return chunk_; }
+  /// Whether they are kept.
+  explicit operator bool() const { return numbers_ != nullptr; }
 
   SavedMemory<T> memory(int64_t chunk) const {
     Scratch<T> numbers = Scratch<T>::packed(numbers_ + chunk * memory_size_);
@@ -215,17 +217,16 @@ void read_memory(W width, const ReadPlan<T>& plan, const Token<T>& token, const 
   combine(width, plan.alpha * over, rows.b, (T(1) - plan.alpha) * over, raw, room.r);
 }
 
-/// The tokens of `shape` through room.memory, which has seen `position` tokens before. Checkpoints may be null.
+/// The tokens of `shape` through room.memory, which has seen `position` tokens before.
 template <typename T, class W>
 void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x, int64_t position,
-         ForwardRoom<T>& room, T* h, T* checkpoint_numbers) {
-  const int d = width.value, chunk = chunk_tokens(d);
-  const Checkpoints<T> checkpoints(d, chunk, shape, plan.orthogonalized, checkpoint_numbers);
+         ForwardRoom<T>& room, T* h, const Checkpoints<T>& checkpoints) {
+  const int d = width.value, chunk = checkpoints.chunk();
   Memory<T>& memory = room.memory;
   for (int64_t t = 0; t < shape.tokens; ++t) {
     if ((position + t) % chunk == 0) {
       memory.current = false;
-      if (checkpoint_numbers) save(d, memory, checkpoints.memory(t / chunk));
+      if (checkpoints) save(d, memory, checkpoints.memory(t / chunk));
     }
     const int64_t end = t + chunk - (position + t) % chunk;
     const Token<T> token = load_token(width, shape, x, t, room.token);
@@ -239,7 +240,7 @@ void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInp
 
     if (!x.reads(t)) {
       zero(width, room.r);
-    } else if (checkpoint_numbers && plan.orthogonalized) {
+    } else if (checkpoints && plan.orthogonalized) {
       const SavedRead<T> saved = checkpoints.read(t);
       read_memory(width, plan, token, room, &saved);
     } else {
@@ -251,11 +252,11 @@ void run(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInp
 
 template <typename T, class W>
 void forward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
-             const ForwardBuffers<T>& to) {
+             const ForwardBuffers<T>& to, const Checkpoints<T>& checkpoints) {
   Scratch<T> scratch(to.scratch);
   ForwardRoom<T> room(width.value, plan, scratch);
   start_memory(width, plan, room.memory);
-  run(width, plan, shape, x, 0, room, to.h, to.checkpoints);
+  run(width, plan, shape, x, 0, room, to.h, checkpoints);
 }
 
 /// Where a stream has its memory between tokens: what a checkpoint has and, if reads are orthogonalized, what is
@@ -311,7 +312,8 @@ void stream(W width, const ReadPlan<T>& plan, const HeadShape& shape, const Head
   } else {
     restore(width.value, state, room.memory);
   }
-  run<T>(width, plan, shape, x, to.position, room, to.h, nullptr);
+  run<T>(width, plan, shape, x, to.position, room, to.h,
+         Checkpoints<T>(width.value, chunk_tokens(width.value), shape, plan.orthogonalized, nullptr));
   save(width.value, room.memory, state);
 }
 

@@ -3,7 +3,7 @@
 // m_t = max(lf_t + m_{t-1}, i_t), f' = exp(lf_t + m_{t-1} - m_t), i' = exp(i_t - m_t),
 // C_t = f' C_{t-1} + i' k_t v_t^T, n_t = f' n_{t-1} + i' k_t, and a read of C_t by q_t, see MemoryRead. A token costs
 // O(d^2) for each Chebyshev term (in narrow heads O(d^3) for each step), and the backward needs O(d^2) room for each
-// token of one chunk. ops/memory/read.h derives the read.
+// token of one chunk (in wide heads for each 16 tokens). ops/memory/read.h derives the read.
 //
 // One thread computes a head and keeps nothing outside the buffers it is given, so results do not depend on the
 // threads. Their rounding does depend on the instruction set.
@@ -94,8 +94,8 @@ struct HeadState {
   std::vector<N> numbers;  // empty before the first token
 };
 
-/// The next shape.tokens tokens of a head. Where all are read, h has the same bits as from head_forward on the whole
-/// sequence. scratch: head_forward_scratch_size for this shape.
+/// The next shape.tokens tokens of a head. Where all are read and the inputs are finite, h has the same bits as from
+/// head_forward on the whole sequence. scratch: head_forward_scratch_size for this shape.
 template <Real T>
 void head_stream(const MemoryRead& read, const HeadShape& shape, const HeadInputs<T>& x, T* h,
                  HeadState<Wide<T>>& state, T* scratch);

@@ -4,8 +4,8 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// The widest heads that are computed token by token, if reads need C^T C and if not. The matrices of wider ones are in
-/// no first-level cache. docs/performance.md has both ways beside each other.
+/// The widest heads that are computed token by token: wider ones are faster in blocks. kWidestForward and
+/// kWidestBackward are for reads that need C^T C, kWidestWithoutGram is for both passes of the others.
 inline constexpr int64_t kWidestForward = 96, kWidestBackward = 144, kWidestWithoutGram = 64;
 
 /// body(Width), with the width known to the compiler where models use it, up to `widest`. (Every width takes seconds to
@@ -87,26 +87,31 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
       .state_size =
           [](const Plan& plan, const HeadShape& shape) {
             using N = Wide<T>;
-            if (path_of(plan, shape, For::forward) == HeadPath::lanes)
-              return measure<NarrowState<N>>(Scratch<N>::packed(), shape.width);
             const int d = padded_width<T>(shape.width);
-            return path_of(plan, shape, For::forward) == HeadPath::blocks
-                       ? measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.gram)
-                       : measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
+            switch (path_of(plan, shape, For::forward)) {
+              case HeadPath::lanes:
+                return measure<NarrowState<N>>(Scratch<N>::packed(), shape.width);
+              case HeadPath::blocks:
+                return measure<SavedBlock<N>>(Scratch<N>::packed(), d, plan.gram);
+              default:
+                return measure<SavedState<N>>(Scratch<N>::packed(), d, plan.orthogonalized);
+            }
           },
       .forward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const ForwardBuffers<T>& to) {
-            if (path_of(plan, shape, For::forward) == HeadPath::lanes) return narrow_forward(plan, shape, x, to);
-            if (path_of(plan, shape, For::forward) == HeadPath::blocks)
-              return block_forward(padded_width<T>(shape.width), plan, shape, x, to,
-                                   checkpoints_of(plan, shape, to.checkpoints));
-            with_width<T, kWidestForward>(shape.width, [&](auto width) { forward(width, plan, shape, x, to); });
+            const HeadPath path = path_of(plan, shape, For::forward);
+            if (path == HeadPath::lanes) return narrow_forward(plan, shape, x, to);
+            const Checkpoints<T> checkpoints = checkpoints_of(plan, shape, to.checkpoints);
+            if (path == HeadPath::blocks)
+              return block_forward(padded_width<T>(shape.width), plan, shape, x, to, checkpoints);
+            with_width<T, kWidestForward>(shape.width,
+                                          [&](auto width) { forward(width, plan, shape, x, to, checkpoints); });
           },
       .backward =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const BackwardBuffers<T>& buffers) {
-            if (path_of(plan, shape, For::backward) == HeadPath::lanes) return narrow_backward(plan, shape, x, buffers);
-            if (path_of(plan, shape, For::backward) == HeadPath::blocks)
-              return block_backward(padded_width<T>(shape.width), plan, shape, x, buffers);
+            const HeadPath path = path_of(plan, shape, For::backward);
+            if (path == HeadPath::lanes) return narrow_backward(plan, shape, x, buffers);
+            if (path == HeadPath::blocks) return block_backward(padded_width<T>(shape.width), plan, shape, x, buffers);
             with_width<T, kWidestBackward>(shape.width, [&](auto width) { backward(width, plan, shape, x, buffers); });
           },
       .series_terms =
@@ -116,9 +121,9 @@ const HeadKernels<ORTHOREAD_NUMBER>& kernels_of<HeadKernels<ORTHOREAD_NUMBER>, I
           },
       .stream =
           [](const Plan& plan, const HeadShape& shape, const HeadInputs<T>& x, const StreamBuffers<T>& to) {
-            if (path_of(plan, shape, For::forward) == HeadPath::lanes) return narrow_stream(plan, shape, x, to);
-            if (path_of(plan, shape, For::forward) == HeadPath::blocks)
-              return block_stream(padded_width<T>(shape.width), plan, shape, x, to);
+            const HeadPath path = path_of(plan, shape, For::forward);
+            if (path == HeadPath::lanes) return narrow_stream(plan, shape, x, to);
+            if (path == HeadPath::blocks) return block_stream(padded_width<T>(shape.width), plan, shape, x, to);
             with_width<T, kWidestForward>(shape.width, [&](auto width) { stream(width, plan, shape, x, to); });
           },
   };
