@@ -41,7 +41,8 @@ TEST_CASE("mlstm: any number of tokens" * doctest::test_suite("one thread")) {
 TEST_CASE("mlstm: every width, those compiled as constants and others" * doctest::test_suite("one thread")) {
   for (const int64_t d : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 32, 48, 64, 96, 128}) {
     CAPTURE(d);
-    // 18 tokens are more than a chunk, or a block, of the widest. There are two heads, as the rows of one are then not the rows of the arrays.
+    // 18 tokens are more than a chunk, or a block, of the widest. There are two heads, as the rows of one are then not
+    // the rows of the arrays.
     for (const bool deflated : {false, true}) {
       const MemoryKind& kind = deflated ? kMemoryKinds.back() : kMemoryKinds.front();
       CAPTURE(std::string(kind.name));
