@@ -144,7 +144,7 @@ class Blocks {
   static ReadPlan<T> plan() {
     ReadPlan<T> plan{};
     plan.orthogonalized = plan.gram = true;
-    plan.precision = std::numeric_limits<T>::epsilon() / 2;
+    plan.precision = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
     return plan;
   }
   ReadPlan<T> plan_ = plan();

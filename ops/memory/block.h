@@ -403,7 +403,7 @@ void carry_power_traces(int row, Block<T>& b) {
   const BlockTraces<T>& before = row > 0 ? b.traces[row - 1] : b.base->traces;
   BlockTraces<T>& after = b.traces[row];
   const V f = V(b.forget[row]), i = V(b.input[row]), ff = f * f, g = row > 0 ? V(b.g[row - 1]) : V(1), gg = g * g;
-  V w[c] = {};  // W_{t-1}
+  V w[kBlockTokens] = {};  // W_{t-1}
   for (int j = 0; j < row; ++j) w[j] = V(b.w_of(row - 1)[j]);
   const auto times_S = [&](const RowNumbers<T>& x) {
     RowNumbers<T> y{};
