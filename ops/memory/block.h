@@ -89,7 +89,7 @@ ORTHOREAD_INLINE void product(ProductSize size, Strided<const T> a, RowMajor<con
 /// The products U A^k U^T, V A^k U^T and V A^k V^T for one k, c x c.
 template <typename T>
 struct RowProducts {
-  static constexpr int64_t kSize = kBlockTokens * kBlockTokens;
+  static constexpr int kSize = kBlockTokens * kBlockTokens;
   T *UU, *VU, *VV;
 
   static RowProducts from(Scratch<T>& scratch) {
@@ -149,7 +149,7 @@ struct Block {
     X = scratch.take(2 * cd);
     V_U_K = scratch.take(3 * cd);
     N = scratch.take(cd);
-    columns = scratch.take(2 * kMostColumns * width);
+    columns = scratch.take(2 * width * kMostColumns);
     W = scratch.take(c * c);
     g = scratch.take(c);
     M = X_A = X_A_transposed = nullptr;

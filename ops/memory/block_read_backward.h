@@ -36,7 +36,7 @@ struct BlockCotangent {
         M(scratch.take(c * c)),
         VV(scratch.take(c * c)),
         K(scratch.take(c * d)),
-        X(scratch.take(2 * c * d)),
+        X(scratch.take(2 * d * c)),
         Q(scratch.take(c * d)) {}
 };
 
@@ -60,7 +60,7 @@ struct GroupBackwardRows {
     hankel = scratch.take(2 * terms + 1);
     const int64_t pairs = terms * c;
     t = scratch.take(pairs * d);
-    full_L = scratch.take(pairs * (d + 2 * c));
+    full_L = scratch.take(pairs * d + 2 * pairs * c);
     t_L = scratch.take(pairs * 2 * c);
     b_P = scratch.take(pairs * c);
     t_P = scratch.take(pairs * c);
