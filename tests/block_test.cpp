@@ -100,7 +100,7 @@ double difference(const Array<T>& a, const Array<T>& b, Part part) {
   return most;
 }
 
-constexpr int64_t kTokens = 80;  // of the sequences whose rounding errors are compared
+constexpr int64_t kTokens = 72;  // of the sequences whose rounding errors are compared
 
 /// For each of the kTokens tokens the largest error of its numbers, relative to the largest of them, or to a hundredth
 /// of the largest of all tokens'.
@@ -261,7 +261,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
   // where 24 give 0.63.
   for (const MemoryKind& kind : few_kinds()) {
     for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(0), MemoryRead::ns(2), MemoryRead::ns(5)}) {
-      for (const int64_t d : {128, 200}) {
+      for (const int64_t d : {128, 260}) {
         CAPTURE(std::string(kind.name));
         CAPTURE(read.name());
         CAPTURE(d);
@@ -285,7 +285,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
             }
           }
           for (size_t r = 0; r < 6; ++r) {
-            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.89, the largest 1.59
+            for (const double share : {0.5, 0.9}) {  // the median of the ratios is 0.89, the largest 1.62
               const double of_block = quantile(block_errors[r], share), of_token = quantile(token_errors[r], share);
               CHECK_MESSAGE(of_block <= 2 * std::max(of_token, 1e-7),
                             fmt::format("{}: {:.0f} % of the tokens are off by at most {:.1e}, {:.1e} token by token",

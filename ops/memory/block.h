@@ -36,6 +36,7 @@ namespace orthoread::ORTHOREAD_ISA {
 
 /// Tokens that share a base. They are read together: their rows fill the tiles of the products.
 inline constexpr int kBlockTokens = 16;
+/// The width of a row with a number for each of them.
 inline constexpr Width<kBlockTokens> kTokens;
 
 /// The most vectors that are multiplied by one matrix at a time.

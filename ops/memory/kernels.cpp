@@ -4,9 +4,9 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// The widest heads that are computed token by token: wider ones are faster in blocks. kWidestForward and
-/// kWidestBackward are for reads that need C^T C, kWidestWithoutGram is for both passes of the others.
-inline constexpr int64_t kWidestForward = 96, kWidestBackward = 144, kWidestWithoutGram = 64;
+/// The widest heads that are computed token by token: wider ones are faster in blocks. kWidestRaw is for both passes of
+/// the raw read, kWidestForward for both of ns0, kWidestBackward for reads that need C^T C.
+inline constexpr int64_t kWidestRaw = 64, kWidestForward = 96, kWidestBackward = 144;
 
 /// body(Width), with the width known to the compiler where models use it, up to `widest`. (Every width takes seconds to
 /// compile. double, for checks and ablations, has only that of the published model.)
@@ -39,7 +39,9 @@ auto with_width(int64_t width, const Body& body) {
 template <typename T>
 HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape, For pass) {
   if (shape.path != HeadPath::by_width) return shape.path;
-  const int64_t widest = !plan.gram ? kWidestWithoutGram : pass == For::forward ? kWidestForward : kWidestBackward;
+  const int64_t widest = !plan.orthogonalized                 ? kWidestRaw
+                         : plan.gram && pass == For::backward ? kWidestBackward
+                                                              : kWidestForward;
   if (shape.width > widest) return HeadPath::blocks;
   return Pack<T>::lanes > 1 && shape.width <= widest_narrow(plan) ? HeadPath::lanes : HeadPath::tokens;
 }
