@@ -197,8 +197,9 @@ void gram_to_memory(W width, const ReadPlan<T>& plan, const T* C, MemoryCotangen
     combine(width, d.decay, to, d.k[i], d.du, to);
     add(width, T(2) * d.A.shift, row, to);
     if (!plan.gram) continue;
-    sum_rows<T, 1>(width, d.A.Z, {row}, [&](int, int column, Pack<T> x) { store(from_rows + column, x); });
-    dot_rows(width, d.A.Z, row, from_columns);
+    sum_rows<T, 1>(width, Direction::forwards, d.A.Z, {row},
+                   [&](int, int column, Pack<T> x) { store(from_rows + column, x); });
+    dot_rows<T, 1>(width, d.A.Z, {row}, {from_columns});
     add(width, d.A.decay, from_rows, to);
     add(width, d.A.decay, from_columns, to);
   }
@@ -220,8 +221,7 @@ void gram_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, const 
   if (plan.gram) {                                                // dA v = (Z v + Z^T v) / 2
     const T *Z = dA.Z, *A = step.before.A;
     const T half = dA.decay / T(2);
-    dot_rows(width, Z, token.v, rows.Z_v);
-    dot_rows(width, Z, change.u, rows.Z_u);
+    dot_rows<T, 2>(width, Z, {token.v, change.u}, {rows.Z_v, rows.Z_u});
     add(width, half, rows.Z_v, rows.dA_v);
     add(width, half, rows.Z_u, rows.dA_u);
     dA_A += Wide<T>(dA.decay) * sweep<2, T>(
@@ -276,24 +276,23 @@ void matrix_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, cons
       read.deflated ? complete.template operator()<4>({token.k, d.k, r.rest_of_q, r.a, r.c}, {d.du, dy, r.b, r.w})
       : plan.orthogonalized ? complete.template operator()<2>({token.k, d.k, token.q}, {d.du, dy})
                             : complete.template operator()<1>({token.k, token.q}, {dy});
-  dot_rows(width, dC, token.v, rows.dC_v);
+  dot_rows<T, 1>(width, dC, {token.v}, {rows.dC_v});
 
-  if (step.change.afresh) {  // where C_t is small beside f C_{t-1}, so is C_t dy beside f C_{t-1} dy
-    dot_rows(width, step.after.C, dy, rows.C_dy);
-  } else {
-    dot_rows(width, C, dy, rows.C_dy);
+  if (plan.orthogonalized)
+    dot_rows<T, 2>(width, C, {dy, du}, {rows.C_dy, rows.C_du});
+  else  // du is 0
+    dot_rows<T, 1>(width, C, {dy}, {rows.C_dy});
+  if (step.change.afresh)  // where C_t is small beside f C_{t-1}, so is C_t dy beside f C_{t-1} dy
+    dot_rows<T, 1>(width, step.after.C, {dy}, {rows.C_dy});
+  else
     combine(width, f, rows.C_dy, i * dot(width, token.v, dy), token.k, rows.C_dy);
-  }
   if (read.deflated)
     add(width, static_cast<T>(read.dy_along_w - wide_dot<T>(width, r.a, rows.C_dy) / wide_dot<T>(width, r.a, r.a)), r.a,
         rows.C_dy);
   add(width, T(1), rows.C_dy, d_token.q);
   add(width, i, rows.dC_v, d_token.k);
   add(width, i, d.n, d_token.k);
-  if (plan.orthogonalized) {  // du is 0 otherwise
-    dot_rows(width, C, du, rows.C_du);
-    add(width, T(1), rows.C_du, d_token.k);
-  }
+  if (plan.orthogonalized) add(width, T(1), rows.C_du, d_token.k);
   add(width, i, rows.k_dC, d_token.v);
   gate.f += dC_C + Wide<T>(dot(width, d.n, step.before.n));
   gate.i += Wide<T>(dot(width, token.k, rows.dC_v)) + Wide<T>(dot(width, token.k, d.n));

@@ -29,8 +29,6 @@
 #pragma once
 
 #include "ops/memory/forward.h"
-#include "ops/simd/product.h"
-#include "ops/simd/transpose.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -52,40 +50,6 @@ inline constexpr double kBaseErrorLimit = 16;
 
 /// A token at which the absolute values of tr A_t's terms add up to more than this times tr A_t begins a new block.
 inline constexpr double kBlockCancelLimit = 8;
-
-/// Terms of a product that are summed at a time, before these sums are added: where the terms have one sign, as with
-/// keys that are alike, the rounding error of a sum grows with its length.
-inline constexpr int64_t kSummedAtOnce = 64;
-
-/// A matrix whose rows begin `row` numbers apart, and its columns `column`.
-template <typename T>
-struct Strided {
-  T* first;
-  int64_t row, column = 1;
-};
-/// A product's sizes: a is (m, k), b (k, n).
-struct ProductSize {
-  int64_t m, n, k;
-};
-
-/// c = a b or c += a b, as in MatrixProduct.
-template <typename T>
-ORTHOREAD_INLINE void product(ProductSize size, Strided<const T> a, RowMajor<const T> b, RowMajor<T> c,
-                              Store how = Store::replace) {
-  for (int64_t first = 0; size.m > 0 && first < size.k; first += kSummedAtOnce) {
-    multiply(MatrixProduct<T>{.m = size.m,
-                              .n = size.n,
-                              .k = size.k - first < kSummedAtOnce ? size.k - first : kSummedAtOnce,
-                              .a = a.first + first * a.column,
-                              .a_row = a.row,
-                              .a_column = a.column,
-                              .b = b.first + first * b.row,
-                              .b_row = b.row,
-                              .c = c.first,
-                              .c_row = c.row,
-                              .store = first == 0 ? how : Store::add});
-  }
-}
 
 /// The products U A^k U^T, V A^k U^T and V A^k V^T for one k, c x c.
 template <typename T>
@@ -210,27 +174,6 @@ void matrix_times(const Block<T>& b, int rows, const T* x, const T* m, T* to) {
   transpose<T>(d, rows, {products, kMostColumns}, {to, d});
 }
 
-/// The sum of the squares of a d x d matrix.
-template <typename T>
-Wide<T> square_of(const Block<T>& b, const T* x) {
-  Wide<T> sum = Wide<T>(0);
-  for (int i = 0; i < b.d; ++i) sum += wide_dot<T>(b.width(), x + i * b.d, x + i * b.d);
-  return sum;
-}
-
-/// to = x^T y or to += x^T y, d x d, where these are symmetric: the products on one side of the diagonal, in broad
-/// rows, and what they are on the other. x and y have `terms` rows.
-template <typename T>
-void symmetric_product(int64_t d, int64_t terms, const T* x, const T* y, T* to, Store how) {
-  constexpr int rows = 32;
-  for (int64_t i = 0; i < d; i += rows) {
-    const int64_t count = d - i < rows ? d - i : rows, rest = d - i - count;
-    T* diagonal = to + i * d + i;
-    product<T>({count, d - i, terms}, {x + i, 1, d}, {y + i, d}, {diagonal, d}, how);
-    transpose<T>(static_cast<int>(count), static_cast<int>(rest), {diagonal + count, d}, {diagonal + count * d, d});
-  }
-}
-
 /// tr A^3, at the cost of d^3. V_U_K is overwritten.
 template <typename T>
 Wide<T> cube_of(const Block<T>& b) {
@@ -251,12 +194,12 @@ template <typename T>
 void measure_base(const ReadPlan<T>& plan, Block<T>& b) {
   if (!plan.orthogonalized || b.base->has_A) return;
   BlockTraces<T>& of = b.base->traces;
-  of.trace = of.size = of.error = b.base->A_error = square_of(b, b.base->C);
+  of.trace = of.size = of.error = b.base->A_error = square_of(b.width(), b.base->C);
   if (!plan.gram) return;
   symmetric_product<T>(b.d, b.d, b.base->C, b.base->C, b.base->A, Store::replace);
   b.base->has_A = true;
   if (!b.powers) return;
-  of.square = square_of(b, b.base->A);
+  of.square = square_of(b.width(), b.base->A);
   const Wide<T> least_error = of.trace * of.trace * of.trace;
   if (!b.in_base &&
       (Wide<T>(16 * plan.precision) * of.cube_error <= of.cube || of.cube_error <= Wide<T>(16) * least_error))

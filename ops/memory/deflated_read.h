@@ -73,7 +73,7 @@ SplitQuery<T> split_along(W width, T rho2, const T* q, const T* a, T* rest) {
 /// The same; sets a, too.
 template <typename T, class W>
 SplitQuery<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T* a, T* rest) {
-  dot_rows(width, C, w, a);
+  dot_rows<T, 1>(width, C, {w}, {a});
   return split_along<T>(width, rho2, q, a, rest);
 }
 
@@ -101,7 +101,8 @@ bool deflated_read(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
   if (!is_beyond(split.mu, s.series)) return false;
 
   const Pack<T> over_rho = splat(T(1) / sqrt(s.rho2));
-  sum_rows<T, 1>(width, memory.C, {rest_of_q}, [&](int, int column, Pack<T> x) { store(y + column, over_rho * x); });
+  sum_rows<T, 1>(width, Direction::forwards, memory.C, {rest_of_q},
+                 [&](int, int column, Pack<T> x) { store(y + column, over_rho * x); });
   project(width, memory.w, y);
   deflate(width, memory.A, s.mu * s.rho2, memory.w, rows.deflated_A);
   sum_series(width, s, rows.deflated_A, y, b);
@@ -212,10 +213,11 @@ void advance_both(W width, const Scaling<T>& s, const T* A, T* y, T* t, T* zeros
     const T weight = T(j == 1 ? 1 : 2);
     T* const to[2] = {y + j * d, t + j * d};
     const T* const before[2] = {j == 1 ? zeros : to[0] - 2 * d, j == 1 ? zeros : to[1] - 2 * d};
-    sum_rows<T, 2>(width, A, {to[0] - d, to[1] - d}, [&](int r, int column, Pack<T> product) {
-      store(to[r] + column,
-            advance(weight, s.slope, product, load(to[r] - d + column), Pack<T>{} - load(before[r] + column)));
-    });
+    sum_rows<T, 2>(
+        width, direction_of<T>(width, j), A, {to[0] - d, to[1] - d}, [&](int r, int column, Pack<T> product) {
+          store(to[r] + column,
+                advance(weight, s.slope, product, load(to[r] - d + column), Pack<T>{} - load(before[r] + column)));
+        });
   }
 }
 
@@ -264,7 +266,7 @@ DeflatedScalars<T> sum_deflated_series_both_ways(W width, const ReadPlan<T>& pla
   const DeflatedScalars<T> along_w =
       complete_deflated<T>(width, s, split, at, delta, w, {.r = b, .dy = dy, .b = rows.b, .z = z, .H_y = rows.H_y});
 
-  dot_rows(width, memory.C, z, rows.c);
+  dot_rows<T, 1>(width, memory.C, {z}, {rows.c});
   add(width, -dot(width, rows.a, rows.c) / (s.mu * s.rho2), rows.a, rows.c);
   scale(width, T(1) / s.rho2, rows.c, rows.c);
 

@@ -1,8 +1,10 @@
-// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says. Each reads the matrix
-// once, row by row, from the first-level cache.
+// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says: each reads the matrix
+// once, row by row. And products of such matrices.
 #pragma once
 
 #include "ops/memory/vector.h"
+#include "ops/simd/product.h"
+#include "ops/simd/transpose.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -14,6 +16,21 @@ constexpr int packs_at_once(int held) {
   for (int n = packs < room ? packs : room; n > 1; --n)
     if (packs % n == 0) return n;
   return 1;
+}
+
+/// Whether the first-level cache of most processors holds a matrix.
+template <typename T, class W>
+constexpr bool fits_first_level(W width) {
+  constexpr size_t cache = 32 * 1024;
+  return sizeof(T) * static_cast<size_t>(width.value) * static_cast<size_t>(width.value) <= cache;
+}
+
+/// In which direction one of several passes over the same matrix goes. Where the first-level cache does not hold all of
+/// it, every second one goes backwards: it begins with the rows that are still there, as they were read last.
+enum class Direction { forwards, backwards };
+template <typename T, class W>
+constexpr Direction direction_of(W width, int pass) {
+  return fits_first_level<T>(width) || pass % 2 == 0 ? Direction::forwards : Direction::backwards;
 }
 
 /// In which order a sweep adds up. in_blocks: a few rows at a time, and then these sums: where many terms have one
@@ -35,7 +52,7 @@ enum class Summation { in_blocks, straight };
 template <int R, typename T, Summation summation = Summation::in_blocks, int as_if = R, int S, int V, class W,
           class Entry, class Finish>
 ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
-                               const Finish& finish) {
+                               const Finish& finish, Direction direction = Direction::forwards) {
   constexpr int lanes = Pack<T>::lanes, sums = R > 0 ? R : 1, packs = packs_at_once<T, W>(R + V > 1 ? R + V - 1 : 1);
   constexpr int in_flight = kRegisterBytes == 64 ? 4 : 8;
   constexpr int chains = (as_if > 0 ? as_if : 1) * packs;
@@ -43,15 +60,20 @@ ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* co
   const int rows = summation == Summation::straight ? width.value
                    : W::constant > 0                ? 16
                                                     : 8;  // which divide every width of their kind
+  const auto at = [&](int begin, int count) {
+    return direction == Direction::forwards ? begin : width.value - count - begin;
+  };
   WideSum<T> side;
-  for (int column = 0; column < width.value; column += packs * lanes) {
+  for (int done = 0; done < width.value; done += packs * lanes) {
+    const int column = at(done, packs * lanes);
     Pack<T> v[packs][V], y[sums][packs] = {};
     ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
       ORTHOREAD_UNROLL for (int n = 0; n < V; ++n) v[p][n] = load(by_column[n] + column + p * lanes);
     }
     for (int first = 0; first < width.value; first += rows) {
       Pack<T> part[kinds][sums][packs] = {}, side_part[kinds][packs] = {};
-      for (int i = first; i < first + rows; i += kinds) {
+      for (int next = first; next < first + rows; next += kinds) {
+        const int i = at(next, kinds);
         ORTHOREAD_UNROLL for (int kind = 0; kind < kinds; ++kind) {
           Pack<T> s[S];
           ORTHOREAD_UNROLL for (int n = 0; n < S; ++n) s[n] = splat(by_row[n][i + kind]);
@@ -80,22 +102,34 @@ ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* co
 /// matrix^T x_r for r < R, taken by finish(r, column, y). Straight: the series of the read spends most of the time
 /// here, and its terms have all signs.
 template <typename T, int R, class W, class Finish>
-ORTHOREAD_INLINE void sum_rows(W width, const T* matrix, const T* const (&x)[R], const Finish& finish) {
+ORTHOREAD_INLINE void sum_rows(W width, Direction direction, const T* matrix, const T* const (&x)[R],
+                               const Finish& finish) {
   sweep<R, T, Summation::straight>(
-      width, x, {x[0]}, [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>&) { return load(matrix + at); }, finish);
+      width, x, {x[0]}, [&](int at, const Pack<T>*, const Pack<T>*, Pack<T>&) { return load(matrix + at); }, finish,
+      direction);
 }
 
-/// y = matrix x: y[i] = row_i . x.
-template <typename T, class W>
-ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, T* y) {
+/// y_r = matrix x_r for r < R: y_r[i] = row_i . x_r. All in one pass, unless the first-level cache is known to hold the
+/// matrix: then one after the other takes fewer registers.
+template <typename T, int R, class W>
+ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* const (&x)[R], T* const (&y)[R]) {
+  if constexpr (R > 1 && W::constant > 0 && fits_first_level<T>(W{})) {
+    ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) dot_rows<T, 1>(width, matrix, {x[r]}, {y[r]});
+    return;
+  }
   constexpr int lanes = Pack<T>::lanes;
   for (int i = 0; i < width.value; i += lanes) {
-    store(y + i, sums_of<T>([&](int l) {
-            const T* row = matrix + (i + l) * width.value;
-            Pack<T> products = load(row) * load(x);
-            for (int c = lanes; c < width.value; c += lanes) products = fma(load(row + c), load(x + c), products);
-            return products;
-          }));
+    const Packs<T, R> sums = sums_of<T>([&](int l) {
+      const T* row = matrix + (i + l) * width.value;
+      Packs<T, R> products;
+      ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) products.of[r] = load(row) * load(x[r]);
+      for (int c = lanes; c < width.value; c += lanes) {
+        const Pack<T> m = load(row + c);
+        ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) products.of[r] = fma(m, load(x[r] + c), products.of[r]);
+      }
+      return products;
+    });
+    ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) store(y[r] + i, sums.of[r]);
   }
 }
 
@@ -130,6 +164,61 @@ ORTHOREAD_INLINE Wide<T> sum_outer_products(W width, int count, const T* a, cons
     }
   }
   return side.total();
+}
+
+/// Terms of a product that are summed at a time, before these sums are added: where the terms have one sign, as with
+/// keys that are alike, the rounding error of a sum grows with its length.
+inline constexpr int64_t kSummedAtOnce = 64;
+
+/// A matrix whose rows begin `row` numbers apart, and its columns `column`.
+template <typename T>
+struct Strided {
+  T* first;
+  int64_t row, column = 1;
+};
+/// A product's sizes: a is (m, k), b (k, n).
+struct ProductSize {
+  int64_t m, n, k;
+};
+
+/// c = a b or c += a b, as in MatrixProduct.
+template <typename T>
+ORTHOREAD_INLINE void product(ProductSize size, Strided<const T> a, RowMajor<const T> b, RowMajor<T> c,
+                              Store how = Store::replace) {
+  for (int64_t first = 0; size.m > 0 && first < size.k; first += kSummedAtOnce) {
+    multiply(MatrixProduct<T>{.m = size.m,
+                              .n = size.n,
+                              .k = size.k - first < kSummedAtOnce ? size.k - first : kSummedAtOnce,
+                              .a = a.first + first * a.column,
+                              .a_row = a.row,
+                              .a_column = a.column,
+                              .b = b.first + first * b.row,
+                              .b_row = b.row,
+                              .c = c.first,
+                              .c_row = c.row,
+                              .store = first == 0 ? how : Store::add});
+  }
+}
+
+/// to = x^T y or to += x^T y, d x d, where these are symmetric: the products on one side of the diagonal, in broad
+/// rows, and what they are on the other. x and y have `terms` rows.
+template <typename T>
+void symmetric_product(int64_t d, int64_t terms, const T* x, const T* y, T* to, Store how) {
+  constexpr int rows = 32;
+  for (int64_t i = 0; i < d; i += rows) {
+    const int64_t count = d - i < rows ? d - i : rows, rest = d - i - count;
+    T* diagonal = to + i * d + i;
+    product<T>({count, d - i, terms}, {x + i, 1, d}, {y + i, d}, {diagonal, d}, how);
+    transpose<T>(static_cast<int>(count), static_cast<int>(rest), {diagonal + count, d}, {diagonal + count * d, d});
+  }
+}
+
+/// The sum of the squares of a matrix.
+template <typename T, class W>
+Wide<T> square_of(W width, const T* x) {
+  Wide<T> sum = Wide<T>(0);
+  for (int i = 0; i < width.value; ++i) sum += wide_dot<T>(width, x + i * width.value, x + i * width.value);
+  return sum;
 }
 
 }  // namespace orthoread::ORTHOREAD_ISA

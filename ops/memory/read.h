@@ -67,7 +67,7 @@ void sum_series(W width, const Scaling<T>& s, const T* A, const T* y, T* b) {
   for (int j = terms - 2; j >= 0; --j) {
     const T weight = T(j == 0 ? 1 : 2), c = s.series.coefficients[j];
     T* bj = b + j * d;
-    sum_rows<T, 1>(width, A, {bj + d}, [&](int, int column, Pack<T> product) {
+    sum_rows<T, 1>(width, direction_of<T>(width, j), A, {bj + d}, [&](int, int column, Pack<T> product) {
       store(bj + column, advance(weight, s.slope, product, load(bj + d + column),
                                  splat(c) * load(y + column) - load(bj + 2 * d + column)));
     });
@@ -96,7 +96,7 @@ void sum_series_both_ways(W width, const Scaling<T>& s, const T* A, const Series
     const T weight_b = T(down == 0 ? 1 : 2), weight_t = T(up == 1 ? 1 : 2);
     T *bj = b + down * d, *tj = t + up * d;
     const T* t_before = up == 1 ? b + terms * d : tj - 2 * d;  // that row of b is 0
-    sum_rows<T, 2>(width, A, {bj + d, tj - d}, [&](int r, int column, Pack<T> product) {
+    sum_rows<T, 2>(width, direction_of<T>(width, down), A, {bj + d, tj - d}, [&](int r, int column, Pack<T> product) {
       if (r == 0) {
         store(bj + column, advance(weight_b, s.slope, product, load(bj + d + column),
                                    splat(c[down]) * load(y + column) - load(bj + 2 * d + column)));

@@ -133,7 +133,8 @@ bool find_dominant(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
   double theta = 0, rest = 0, sine = 1;
   for (int i = 0; i < tries && !(sine < 0.5); ++i) {
     if (i > 0 && !normalise<T>(width, next, w)) return false;
-    sum_rows<T, 1>(width, memory.A, {w}, [&](int, int column, Pack<T> product) { store(next + column, product); });
+    sum_rows<T, 1>(width, Direction::forwards, memory.A, {w},
+                   [&](int, int column, Pack<T> product) { store(next + column, product); });
     const T product = dot(width, w, next);
     combine(width, T(1), next, -product, w, now);
     theta = value_of(product / rho2);
@@ -157,7 +158,7 @@ bool find_dominant(W width, const ReadPlan<T>& plan, const Memory<T>& memory, co
     now = next;
     next = last;
     last = before;
-    sum_rows<T, 1>(width, memory.A, {now}, [&](int, int column, Pack<T> product) {
+    sum_rows<T, 1>(width, direction_of<T>(width, i), memory.A, {now}, [&](int, int column, Pack<T> product) {
       const Pack<T> half = fma(splat(factor), product, Pack<T>{} - load(now + column));
       store(next + column, half + half - load(last + column));
     });

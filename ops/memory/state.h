@@ -83,11 +83,16 @@ ORTHOREAD_INLINE T maximum(T a, T b) {
 template <typename T, class W>
 void compute_gram(W width, Gram gram, Memory<T>& memory) {
   T* A = memory.A;
-  memory.square = static_cast<T>(
-      sum_outer_products<T>(width, width.value, memory.C, memory.C, [&](int at, Pack<T> x, Pack<T>& squares) {
-        store(A + at, x);
-        squares = fma(x, x, squares);
-      }));
+  if (fits_first_level<T>(width)) {
+    memory.square = static_cast<T>(
+        sum_outer_products<T>(width, width.value, memory.C, memory.C, [&](int at, Pack<T> x, Pack<T>& squares) {
+          store(A + at, x);
+          squares = fma(x, x, squares);
+        }));
+  } else {
+    symmetric_product<T>(width.value, width.value, memory.C, memory.C, A, Store::replace);
+    memory.square = static_cast<T>(square_of(width, A));
+  }
   memory.trace = T(0);
   for (int i = 0; i < width.value; ++i) memory.trace += A[i * width.value + i];
   if (gram == Gram::measured) {
@@ -213,7 +218,8 @@ void write_token(W width, const ReadPlan<T>& plan, const Token<T>& token, Gram g
   }
   if (change.afresh) {
     compute_gram(width, gram, after);
-    sum_rows<T, 1>(width, after.C, {token.q}, [&](int, int column, Pack<T> x) { store(change.y + column, x); });
+    sum_rows<T, 1>(width, Direction::forwards, after.C, {token.q},
+                   [&](int, int column, Pack<T> x) { store(change.y + column, x); });
   }
 }
 

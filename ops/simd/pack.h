@@ -113,10 +113,23 @@ ORTHOREAD_INLINE Pack<T> add_across(Pack<T> a, Pack<T> b, std::integer_sequence<
           __builtin_shufflevector(a.v, b.v, ((l & step) ? n + (l ^ step) : (l ^ step))...)};
 }
 
-/// Lane l of the result is the sum of all lanes of pack_of(l). A binary tree over the packs: each node halves the
-/// number of lanes still to be summed. Few packs are needed at a time, so all stay in registers.
-template <typename T, int first, int count, class PackOf>
-ORTHOREAD_INLINE Pack<T> sums_of(const PackOf& pack_of) {
+/// R packs, of which all are treated alike.
+template <typename T, int R>
+struct Packs {
+  Pack<T> of[R];
+};
+template <int step, typename T, int R, int... l>
+ORTHOREAD_INLINE Packs<T, R> add_across(const Packs<T, R>& a, const Packs<T, R>& b,
+                                        std::integer_sequence<int, l...> lanes) {
+  Packs<T, R> sums;
+  ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) sums.of[r] = add_across<step>(a.of[r], b.of[r], lanes);
+  return sums;
+}
+
+/// Lane l of the result is the sum of all lanes of pack_of(l), and so for each of Packs. A binary tree over the packs:
+/// each node halves the number of lanes still to be summed. Few packs are needed at a time, so all stay in registers.
+template <typename T, int first = 0, int count = Pack<T>::lanes, class PackOf>
+ORTHOREAD_INLINE auto sums_of(const PackOf& pack_of) {
   if constexpr (count == 1) {
     return pack_of(first);
   } else {
@@ -124,10 +137,6 @@ ORTHOREAD_INLINE Pack<T> sums_of(const PackOf& pack_of) {
                                  sums_of<T, first + count / 2, count / 2>(pack_of),
                                  std::make_integer_sequence<int, Pack<T>::lanes>{});
   }
-}
-template <typename T, class PackOf>
-ORTHOREAD_INLINE Pack<T> sums_of(const PackOf& pack_of) {
-  return sums_of<T, 0, Pack<T>::lanes>(pack_of);
 }
 
 /// The sum of all lanes.
