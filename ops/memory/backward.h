@@ -73,8 +73,8 @@ struct BackwardRows {
 /// changed, and what one token needs.
 template <typename T>
 struct BackwardRoom {
-  Memory<T> memory[kLongestChunk + 1];
-  Change<T> change[kLongestChunk];
+  Memory<T> memory[kChunkTokens + 1];
+  Change<T> change[kChunkTokens];
   TokenRows<T> token;
   MemoryCotangent<T> past;
   TokenCotangent<T> d_token;
@@ -82,10 +82,9 @@ struct BackwardRoom {
 
   BackwardRoom(int d, const ReadPlan<T>& plan, Scratch<T>& scratch)
       : token(d, scratch), past(d, scratch), d_token(d, scratch), rows(d, plan.most_terms, scratch) {
-    const int chunk = chunk_tokens(d);
     T* p = scratch.take(d);  // used only while a token is written
-    for (int t = 0; t <= chunk; ++t) memory[t] = Memory<T>(d, plan.orthogonalized, scratch);
-    for (int t = 0; t < chunk; ++t) change[t] = {scratch.take(d), scratch.take(d), p, nullptr, nullptr};
+    for (int t = 0; t <= kChunkTokens; ++t) memory[t] = Memory<T>(d, plan.orthogonalized, scratch);
+    for (int t = 0; t < kChunkTokens; ++t) change[t] = {scratch.take(d), scratch.take(d), p, nullptr, nullptr};
   }
 };
 
@@ -306,7 +305,7 @@ void matrix_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, cons
 template <typename T, class W>
 void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
               const BackwardBuffers<T>& buffers) {
-  const int d = width.value, chunk = chunk_tokens(d);
+  const int d = width.value, chunk = kChunkTokens;
   const T* dh = buffers.dh;
   const HeadGradients<T>& dx = buffers.dx;
   const Checkpoints<const T> checkpoints(d, chunk, shape, plan.orthogonalized, buffers.checkpoints);
@@ -316,7 +315,7 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
   Change<T>* change = room.change;
   MemoryCotangent<T>& past = room.past;
   const TokenCotangent<T>& d_token = room.d_token;
-  T kept[kLongestChunk], input_gate[kLongestChunk];  // lf + m_{t-1} and ig, whose maximum is m_t
+  T kept[kChunkTokens], input_gate[kChunkTokens];  // lf + m_{t-1} and ig, whose maximum is m_t
   for (int i = 0; i < d; ++i) {
     zero(width, past.C + i * d);
     zero(width, past.A.Z + i * d);

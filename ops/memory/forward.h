@@ -313,7 +313,7 @@ void stream(W width, const ReadPlan<T>& plan, const HeadShape& shape, const Head
     restore(width.value, state, room.memory);
   }
   run<T>(width, plan, shape, x, to.position, room, to.h,
-         Checkpoints<T>(width.value, chunk_tokens(width.value), shape, plan.orthogonalized, nullptr));
+         Checkpoints<T>(width.value, kChunkTokens, shape, plan.orthogonalized, nullptr));
   save(width.value, room.memory, state);
 }
 

@@ -50,7 +50,7 @@ HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape, For pass) {
 template <typename T, typename N>
 Checkpoints<N> checkpoints_of(const ReadPlan<T>& plan, const HeadShape& shape, N* numbers) {
   const int d = padded_width<T>(shape.width);
-  const int chunk = path_of(plan, shape, For::backward) == HeadPath::blocks ? kBlockChunk : chunk_tokens(d);
+  const int chunk = path_of(plan, shape, For::backward) == HeadPath::blocks ? kBlockChunk : kChunkTokens;
   return {d, chunk, shape, plan.orthogonalized, numbers};
 }
 

@@ -34,10 +34,9 @@ inline constexpr double kErrorLimit = 64;
 /// Of A_t's terms against trace A_t; at most 2 where nothing is cancelled.
 inline constexpr double kCancelLimit = 4;
 
-/// Tokens between checkpoints. The backward holds C and A for each token of one chunk: so many fit the second-level
-/// cache.
-constexpr int chunk_tokens(int width) { return width <= 64 ? 32 : 16; }
-inline constexpr int kLongestChunk = chunk_tokens(0);
+/// Tokens between checkpoints. The backward holds C and A for each token of one chunk: up to d = 64 so many fit the
+/// second-level cache. In wider heads fewer would not be faster, as C^T C, computed once a chunk, costs d^3.
+inline constexpr int kChunkTokens = 32;
 
 template <typename T>
 struct Memory {
