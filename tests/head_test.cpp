@@ -465,7 +465,7 @@ TEST_CASE("head: the kernels stay inside their buffers") {
           for (const HeadPath path : {HeadPath::lanes, HeadPath::tokens, HeadPath::blocks, HeadPath::by_width}) {
             if (path == HeadPath::lanes && d > 17) continue;
             if (path == HeadPath::by_width && d < 96) continue;                  // one of the others
-            const int64_t S = d > 64 ? 17 : path == HeadPath::blocks ? 65 : 33;  // a chunk or a block, and one token
+            const int64_t S = path != HeadPath::blocks ? 33 : d > 64 ? 17 : 65;  // a chunk or a block, and one token
             run_between_canaries<float>(read, d, S, shift, path);
             run_between_canaries<double>(read, d, S, shift, path);
           }

@@ -305,10 +305,10 @@ void matrix_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, cons
 template <typename T, class W>
 void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const HeadInputs<T>& x,
               const BackwardBuffers<T>& buffers) {
-  const int d = width.value, chunk = kChunkTokens;
+  const int d = width.value;
   const T* dh = buffers.dh;
   const HeadGradients<T>& dx = buffers.dx;
-  const Checkpoints<const T> checkpoints(d, chunk, shape, plan.orthogonalized, buffers.checkpoints);
+  const Checkpoints<const T> checkpoints(d, kChunkTokens, shape, plan.orthogonalized, buffers.checkpoints);
   Scratch<T> scratch(buffers.scratch);
   BackwardRoom<T> room(d, plan, scratch);
   Memory<T>* memory = room.memory;
@@ -322,9 +322,10 @@ void backward(W width, const ReadPlan<T>& plan, const HeadShape& shape, const He
   }
   for (T* row : {past.n, past.k, past.du, d_token.u}) zero(width, row);
 
-  for (int64_t start = (shape.tokens + chunk - 1) / chunk * chunk - chunk; start >= 0; start -= chunk) {
-    const int tokens = static_cast<int>(shape.tokens - start < chunk ? shape.tokens - start : chunk);
-    restore(d, checkpoints.memory(start / chunk), memory[0]);
+  for (int64_t chunk = (shape.tokens + kChunkTokens - 1) / kChunkTokens - 1; chunk >= 0; --chunk) {
+    const int64_t start = chunk * kChunkTokens, rest = shape.tokens - start;
+    const int tokens = static_cast<int>(rest < kChunkTokens ? rest : kChunkTokens);
+    restore(d, checkpoints.memory(chunk), memory[0]);
     for (int t = 0; t < tokens; ++t) {
       const Token<T> token = load_token(width, shape, x, start + t, room.token);
       prefetch_token(shape, x, start + (t + 1 < tokens ? t + 1 : t));

@@ -169,8 +169,8 @@ Denominator<T> denominator(W width, const Token<T>& token, const Memory<T>& memo
 }
 
 /// Whether A_t is needed: where token t is read, yes. A current A is also carried to the next token that is read, if
-/// that is at most d/4 tokens away: carrying costs about four passes over a matrix, and C^T C costs d. `end` is the end
-/// of t's chunk, where A is computed afresh anyway.
+/// that is at most d/4 tokens away: carrying costs about four passes over a matrix, and C^T C with its traces d or
+/// more. `end` is the end of t's chunk, where A is computed afresh anyway.
 template <typename T>
 bool gram_needed(const HeadInputs<T>& x, bool current, int64_t t, int64_t end, int width) {
   if (x.reads(t)) return true;

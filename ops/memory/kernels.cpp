@@ -46,6 +46,8 @@ HeadPath path_of(const ReadPlan<T>& plan, const HeadShape& shape, For pass) {
   return Pack<T>::lanes > 1 && shape.width <= widest_narrow(plan) ? HeadPath::lanes : HeadPath::tokens;
 }
 
+static_assert(kChunkTokens % kBlockTokens == 0);  // a forward in blocks keeps its bases for a backward token by token
+
 /// What the forward of a head that is not computed in lanes leaves in `numbers`, as its backward needs it.
 template <typename T, typename N>
 Checkpoints<N> checkpoints_of(const ReadPlan<T>& plan, const HeadShape& shape, N* numbers) {

@@ -1,10 +1,8 @@
-// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says: each reads the matrix
-// once, row by row. And products of such matrices.
+// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says. Each reads the matrix
+// once, a strip of columns at a time that fits the registers, and each strip row by row.
 #pragma once
 
 #include "ops/memory/vector.h"
-#include "ops/simd/product.h"
-#include "ops/simd/transpose.h"
 
 namespace orthoread::ORTHOREAD_ISA {
 
@@ -26,7 +24,7 @@ constexpr bool fits_first_level(W width) {
 }
 
 /// In which direction one of several passes over the same matrix goes. Where the first-level cache does not hold all of
-/// it, every second one goes backwards: it begins with the rows that are still there, as they were read last.
+/// it, every second one goes backwards: it begins with what is still there, as it was read last.
 enum class Direction { forwards, backwards };
 template <typename T, class W>
 constexpr Direction direction_of(W width, int pass) {
@@ -48,7 +46,8 @@ enum class Summation { in_blocks, straight };
 ///
 /// A multiply-add takes four cycles, and one (two, of the narrower registers) starts in each. Where R and the packs
 /// give too few independent sums to fill them, even and odd rows, or four kinds of row, are summed separately. With
-/// as_if > R a y_r has the bits that it has in a sweep of so many.
+/// as_if > R a y_r has the bits that it has in a sweep of so many. Sums that go backwards have other bits than those
+/// that go forwards.
 template <int R, typename T, Summation summation = Summation::in_blocks, int as_if = R, int S, int V, class W,
           class Entry, class Finish>
 ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* const (&by_column)[V], const Entry& entry,
@@ -60,12 +59,12 @@ ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* co
   const int rows = summation == Summation::straight ? width.value
                    : W::constant > 0                ? 16
                                                     : 8;  // which divide every width of their kind
-  const auto at = [&](int begin, int count) {
+  const auto place = [&](int begin, int count) {
     return direction == Direction::forwards ? begin : width.value - count - begin;
   };
   WideSum<T> side;
   for (int done = 0; done < width.value; done += packs * lanes) {
-    const int column = at(done, packs * lanes);
+    const int column = place(done, packs * lanes);
     Pack<T> v[packs][V], y[sums][packs] = {};
     ORTHOREAD_UNROLL for (int p = 0; p < packs; ++p) {
       ORTHOREAD_UNROLL for (int n = 0; n < V; ++n) v[p][n] = load(by_column[n] + column + p * lanes);
@@ -73,7 +72,7 @@ ORTHOREAD_INLINE Wide<T> sweep(W width, const T* const (&by_row)[S], const T* co
     for (int first = 0; first < width.value; first += rows) {
       Pack<T> part[kinds][sums][packs] = {}, side_part[kinds][packs] = {};
       for (int next = first; next < first + rows; next += kinds) {
-        const int i = at(next, kinds);
+        const int i = place(next, kinds);
         ORTHOREAD_UNROLL for (int kind = 0; kind < kinds; ++kind) {
           Pack<T> s[S];
           ORTHOREAD_UNROLL for (int n = 0; n < S; ++n) s[n] = splat(by_row[n][i + kind]);
@@ -164,53 +163,6 @@ ORTHOREAD_INLINE Wide<T> sum_outer_products(W width, int count, const T* a, cons
     }
   }
   return side.total();
-}
-
-/// Terms of a product that are summed at a time, before these sums are added: where the terms have one sign, as with
-/// keys that are alike, the rounding error of a sum grows with its length.
-inline constexpr int64_t kSummedAtOnce = 64;
-
-/// A matrix whose rows begin `row` numbers apart, and its columns `column`.
-template <typename T>
-struct Strided {
-  T* first;
-  int64_t row, column = 1;
-};
-/// A product's sizes: a is (m, k), b (k, n).
-struct ProductSize {
-  int64_t m, n, k;
-};
-
-/// c = a b or c += a b, as in MatrixProduct.
-template <typename T>
-ORTHOREAD_INLINE void product(ProductSize size, Strided<const T> a, RowMajor<const T> b, RowMajor<T> c,
-                              Store how = Store::replace) {
-  for (int64_t first = 0; size.m > 0 && first < size.k; first += kSummedAtOnce) {
-    multiply(MatrixProduct<T>{.m = size.m,
-                              .n = size.n,
-                              .k = size.k - first < kSummedAtOnce ? size.k - first : kSummedAtOnce,
-                              .a = a.first + first * a.column,
-                              .a_row = a.row,
-                              .a_column = a.column,
-                              .b = b.first + first * b.row,
-                              .b_row = b.row,
-                              .c = c.first,
-                              .c_row = c.row,
-                              .store = first == 0 ? how : Store::add});
-  }
-}
-
-/// to = x^T y or to += x^T y, d x d, where these are symmetric: the products on one side of the diagonal, in broad
-/// rows, and what they are on the other. x and y have `terms` rows.
-template <typename T>
-void symmetric_product(int64_t d, int64_t terms, const T* x, const T* y, T* to, Store how) {
-  constexpr int rows = 32;
-  for (int64_t i = 0; i < d; i += rows) {
-    const int64_t count = d - i < rows ? d - i : rows, rest = d - i - count;
-    T* diagonal = to + i * d + i;
-    product<T>({count, d - i, terms}, {x + i, 1, d}, {y + i, d}, {diagonal, d}, how);
-    transpose<T>(static_cast<int>(count), static_cast<int>(rest), {diagonal + count, d}, {diagonal + count * d, d});
-  }
 }
 
 /// The sum of the squares of a matrix.

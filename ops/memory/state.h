@@ -24,6 +24,7 @@
 #pragma once
 
 #include "ops/memory/matrix.h"
+#include "ops/memory/products.h"
 #include "ops/memory/scratch.h"
 #include "ops/memory/table.h"
 
@@ -88,7 +89,7 @@ void compute_gram(W width, Gram gram, Memory<T>& memory) {
           store(A + at, x);
           squares = fma(x, x, squares);
         }));
-  } else {
+  } else {  // half as many products, but stored and loaded once more
     symmetric_product<T>(width.value, width.value, memory.C, memory.C, A, Store::replace);
     memory.square = static_cast<T>(square_of(width, A));
   }
