@@ -19,8 +19,8 @@ constexpr int packs_at_once(int held) {
 /// Whether the first-level cache of most processors holds a matrix.
 template <typename T, class W>
 constexpr bool fits_first_level(W width) {
-  constexpr size_t cache = 32 * 1024;
-  return sizeof(T) * static_cast<size_t>(width.value) * static_cast<size_t>(width.value) <= cache;
+  constexpr int64_t cache = 0x8000;  // 32 KiB
+  return int64_t{sizeof(T)} * width.value * width.value <= cache;
 }
 
 /// In which direction one of several passes over the same matrix goes. Where the first-level cache does not hold all of
