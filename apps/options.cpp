@@ -34,14 +34,16 @@ InstructionSet parse_instruction_set(const std::string& text) {
 
 }  // namespace
 
-void CommonOptions::add_without_kernels_to(Command& command) {
-  command.add("--threads", threads, "Number of threads").default_is("the CPUs this process may use");
+void check_instruction_set(const std::string& text) { parse_instruction_set(text); }
+
+void CommonOptions::add_without_kernels_to(Command& command, const char* threads_default) {
+  command.add("--threads", threads, "Number of threads").default_is(threads_default);
   command.add("--json", json, "Print one JSON document on stdout and nothing else");
   command.add("--quiet", quiet, "Show no progress on stderr");
 }
 
-void CommonOptions::add_to(Command& command) {
-  add_without_kernels_to(command);
+void CommonOptions::add_to(Command& command, const char* threads_default) {
+  add_without_kernels_to(command, threads_default);
   command.add("--instruction-set", instruction_set, "Instruction set of the kernels: baseline, avx2 or avx512")
       .default_is("ORTHOREAD_ISA, else the best this processor has");
 }

@@ -16,12 +16,15 @@ struct CommonOptions {
   bool json = false;
   bool quiet = false;
 
-  void add_to(Command& command);
+  void add_to(Command& command, const char* threads_default = "the CPUs this process may use");
   /// Without --instruction-set, for a command that runs no kernels.
-  void add_without_kernels_to(Command& command);
+  void add_without_kernels_to(Command& command, const char* threads_default = "the CPUs this process may use");
   /// Applies --threads and --instruction-set.
   void apply() const;
 };
+
+/// An error if this is no instruction set, or one that this processor lacks.
+void check_instruction_set(const std::string& text);
 
 /// A number from a checkpoint's metadata; nullopt if the key is missing, an Error if it is not a number.
 template <class N>

@@ -40,8 +40,8 @@ void run_gnuplot(const Scratch& scratch, const std::string& script) {
   const std::string command = fmt::format("cd '{}' && gnuplot script >messages 2>&1", scratch / "");
   constexpr int kNotFound = 127;  // what a shell returns for a command that is missing
   const int status = std::system(command.c_str());
-  check(!(WIFEXITED(status) && WEXITSTATUS(status) == kNotFound),
-        "gnuplot is not installed (Debian: apt-get install gnuplot-nox)");
+  check<GnuplotMissing>(!(WIFEXITED(status) && WEXITSTATUS(status) == kNotFound),
+                        "gnuplot is not installed (Debian: apt-get install gnuplot-nox)");
   if (status != 0) {
     const std::string messages = read_file(scratch / "messages");
     const size_t begin = std::min(messages.find_first_not_of(" \n"), messages.size());

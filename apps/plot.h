@@ -1,10 +1,17 @@
 // Plots, drawn by gnuplot.
 #pragma once
 
+#include "core/check.h"
+
 #include <string>
 #include <vector>
 
 namespace orthoread {
+
+/// gnuplot is not installed.
+struct GnuplotMissing : Error {
+  using Error::Error;
+};
 
 /// Runs a gnuplot script, which has no "set terminal" and "set output", and writes the picture, 760 pixels wide, to an
 /// .svg or .png file, atomically. Errors: another file type, gnuplot missing or failing, a path that cannot be written.

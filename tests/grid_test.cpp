@@ -88,6 +88,11 @@ TEST_CASE("grid: an init file counts by its content, and {seed} is replaced by t
   CHECK(same[0].hash == a[0].hash);
   CHECK(same[1].hash != a[1].hash);
   CHECK(thrown([&] { with_init("c{seed}"); }).find("c11") != std::string::npos);
+  // A text without characters is what config.json says of random weights.
+  const std::vector<GridRun> random =
+      runs_of(fmt::format(R"({{"name": "g", "vary": {{"init": ["", "{}"], "seed": [11]}}}})", folder / "a{seed}"));
+  CHECK(random[0].hash == runs_of(fixed(R"("seed": 11)"))[0].hash);
+  CHECK(random[1].hash == a[0].hash);
 }
 
 TEST_CASE("grid: a list of grids, in order") {
@@ -122,6 +127,12 @@ TEST_CASE("grid: errors are one line that names the key") {
   CHECK(refusal(R"({"name": "g", "vary": {"seed": []}})").find("a list of values, or") != std::string::npos);
   CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": 3, "to": 2}}})").find("A <= B") != std::string::npos);
   CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": 1}}})").find("A <= B") != std::string::npos);
+  for (const char* to : {"9223372036854775807", "18446744073709551615"})
+    CHECK(refusal(fmt::format(R"({{"name": "g", "vary": {{"seed": {{"from": 0, "to": {}}}}}}})", to)).find("2^62") !=
+          std::string::npos);
+  CHECK(refusal(fixed(R"("seed": 1, "seed": 2)")) == "grid.json: the key \"seed\" is there twice");
+  CHECK(refusal(fixed(R"("setting": "")")).starts_with("grid.json, run 0: unknown setting ''"));
+  CHECK(refusal(fixed(R"("instruction_set": "sse")")).starts_with("grid.json, run 0: --instruction-set: "));
   CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": 0, "to": 99999999999}}})").find("more than") !=
         std::string::npos);
   CHECK(refusal(R"({"name": "g", "fixed": {"seed": 1}, "vary": {"seed": [2]}})") ==

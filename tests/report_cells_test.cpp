@@ -36,8 +36,9 @@ TEST_CASE("report: half of a sweep") {
   CHECK(compare({folder.path()})["failed"] == 1);
   CHECK(cell["missing_seeds"] == Json({2, 3, 4}));
   CHECK(entry(comparison["pairs"], {{"setting", "v80_s512"}})["seed_pairs"] == 5);
-  CHECK(contains(entry(comparison["pooled"], {{"read", "ns5"}})["warnings"].dump(),
-                 "different numbers of runs in some settings"));
+  const Json pooled = entry(comparison["pooled"], {{"read", "ns5"}});
+  CHECK(contains(pooled["warnings"].dump(), "different numbers of runs in some settings"));
+  CHECK(pooled["matched_runs"] == 12);  // of 16 seeds
 
   const ProgramResult result =
       run_shell(fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out"));
@@ -45,6 +46,34 @@ TEST_CASE("report: half of a sweep") {
   CHECK(contains(result.out, "missing: 4 of 32 runs are not finished (no result.json); 1 of them failed."));
   CHECK(contains(result.out, "missing: v80_s512, ns5 lacks seeds that other cells have: 2 to 4."));
   CHECK(contains(read_file(folder / "out/index.html"), "v80_s512, ns5 lacks seeds that other cells have: 2 to 4."));
+}
+
+TEST_CASE("report: where the reads have other shares of their runs in some settings, matched runs are compared") {
+  // Equal in each setting: all are solved at one learning rate, none at the other. ns5 lacks most runs at the latter.
+  const TemporaryFolder folder;
+  for (const std::string read : {"raw", "ns5"}) {
+    for (int64_t seed = 1; seed <= 10; ++seed) {
+      Json settings = settings_of(read, seed);
+      settings["lr"] = 0.003;
+      write_run(folder / fmt::format("runs/good_{}_{}", read, seed), settings, accuracies(1000));
+      settings["lr"] = 0.1;
+      if (read == "raw" || seed == 1)
+        write_run(folder / fmt::format("runs/bad_{}_{}", read, seed), settings, accuracies(0));
+    }
+  }
+  const Json comparison = compare({folder.path()});
+  const Json pooled = entry(comparison["pooled"], {{"read", "ns5"}});
+  CHECK(pooled["fisher_p"] < 0.05);
+  CHECK(pooled["matched_runs"] == 11);
+  CHECK(pooled["matched_solved"] == 10);
+  CHECK(pooled["matched_solved_of_other"] == 10);
+  CHECK(pooled["matched_fisher_p"] == doctest::Approx(1));
+  const std::string answer = comparison["answer"].dump();
+  CHECK_MESSAGE(contains(answer,
+                         "ns5 against raw: of the 11 runs of each that have equal settings and seeds 10 and 10 "
+                         "are solved; the difference in solved runs is not significant at the 5 % level "
+                         "(Fisher's exact test, p 1)"),
+                answer);
 }
 
 TEST_CASE("report: no run done, one run, a single read") {

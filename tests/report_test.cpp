@@ -65,6 +65,19 @@ TEST_CASE("report: the documents") {
   CHECK(fs::exists(folder / "out/report/plots/mine.svg"));
 }
 
+TEST_CASE("report: without gnuplot the page has no plots, and says so") {
+  const TemporaryFolder folder;
+  write_run(folder / "runs/a", settings_of("raw", 1), accuracies(1000));
+  const ProgramResult result =
+      run_shell(fmt::format("PATH=/nowhere; orthoread report '{}' --out '{}'", folder / "runs", folder / "out"));
+  CHECK_MESSAGE(result.exit_code == 0, result.err);
+  const std::string missing = "The plots: gnuplot is not installed (Debian: apt-get install gnuplot-nox).";
+  CHECK(contains(result.out, "missing: " + missing));
+  for (const char* file : {"index.html", "report.md"})
+    CHECK(contains(read_file(folder / fmt::format("out/{}", file)), missing));
+  for (const char* file : {"results.csv", "comparison.json"}) CHECK(fs::exists(folder / fmt::format("out/{}", file)));
+}
+
 TEST_CASE("report: what is damaged or not allowed is one line, and nothing is written") {
   const TemporaryFolder folder;
   write_run(folder / "runs/a", settings_of("raw", 1), accuracies(1000));

@@ -117,13 +117,13 @@ TEST_CASE("sweep does every run of a grid once") {
 }
 
 TEST_CASE("sweep gives the same bits, however often it is killed" * doctest::test_suite("long")) {
-  const std::string text = grid(R"("steps": 1000)", R"("read": ["raw", "ns1"], "seed": [1, 2])");
+  const std::string text = grid(R"("steps": 3000)", R"("read": ["raw", "ns1"], "seed": [1, 2])");
   const Files whole(text), torn(text);
   REQUIRE(whole.sweep("--jobs 2").exit_code == 0);
   // Kills the sweep, one of its children, or all of them, at moments that differ from one execution of this test to the
   // next: the result must be the same for all.
   const char* count = std::getenv("ORTHOREAD_KILLS");
-  const int kills = count == nullptr ? 6 : std::atoi(count);
+  const int kills = count == nullptr ? 20 : std::atoi(count);
   const std::string children = "$(pgrep -P $!)";
   const std::string victims[] = {"kill -9 $!", "kill -9 $(pgrep -P $! | head -n 1); sleep 0.1; kill -9 $!",
                                  "kill -9 $! " + children};
@@ -238,6 +238,38 @@ TEST_CASE("sweep: on a signal and at the time limit everything is saved") {
   CHECK(asked(files.arguments() + " --status")["counts"]["interrupted"] == 2);
 }
 
+TEST_CASE("sweep: a signal while runs start is no failure of theirs") {
+  for (const std::string signal : {"INT", "TERM", "USR1"}) {
+    CAPTURE(signal);
+    for (int i = 0; i < 4; ++i) {  // the run's process begins to train about 10 ms after its log is there
+      CAPTURE(i);
+      const Files files(grid(R"("steps": 100000)", R"("seed": [1, 2])"));
+      const ProgramResult result =
+          run_shell("'" ORTHOREAD_PROGRAM "' sweep " + files.arguments() + " --quiet --jobs 2 & until ls " + files.out +
+                    "/runs/*/log.txt > /dev/null 2>&1; do :; done; sleep 0.00" + std::to_string(3 * i) + "; kill -" +
+                    signal + " $!; wait $!");
+      CHECK_MESSAGE(result.exit_code == 75, result.err);
+      CHECK(asked(files.arguments() + " --status")["counts"]["failed"] == 0);
+    }
+  }
+}
+
+TEST_CASE("sweep: --instruction-set is that of the runs whose grid names none") {
+  const Files files(R"([{"name": "a", "fixed": {)" + kSmall + R"(, "steps": 1, "seed": 1}}, {"name": "b", "fixed": {)" +
+                    kSmall + R"(, "steps": 1, "seed": 2, "instruction_set": "avx2"}}])");
+  const ProgramResult result = files.sweep("--instruction-set baseline");
+  if (contains(result.err, "baseline is allowed here")) {
+    MESSAGE("skipped: this processor has only the baseline's instructions");
+    return;
+  }
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  const char* expected[] = {"baseline", "avx2"};
+  const Json list = asked(files.arguments() + " --list");
+  for (size_t i = 0; i < 2; ++i)
+    CHECK(read_json(list[i]["folder"].get<std::string>() + "/config.json")["environment"]["instruction_set"] ==
+          expected[i]);
+}
+
 TEST_CASE("sweep: one index, a job array's variable, chunks and shards") {
   const std::string text = grid(R"("steps": 5)", R"("seed": {"from": 0, "to": 6})");
   const auto done = [](const Files& files) {
@@ -331,6 +363,8 @@ TEST_CASE("sweep: usage errors end in one line and exit code 2") {
   refused("--shard 1/2 --index 0", "not together");
   refused("--list --status", "not together");
   refused("--chunk 0", "--chunk: a whole number from 1");
+  refused("--status --chunk 0", "--chunk: a whole number from 1");
+  refused("--instruction-set sse9", "--instruction-set: baseline");
   refused("--time-limit soon", "--time-limit: a time such as 2h30m");
   refused("--time-limit 0s", "--time-limit: a time such as 2h30m");
   refused("--max-failures 0", "--max-failures: a whole number from 1");

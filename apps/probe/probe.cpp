@@ -259,12 +259,12 @@ int run_probe(const ProbeFlags& flags) {
   for (const std::string& path : flags.checkpoints) {
     for (const std::string& file : checkpoint_files(path)) all.push_back({file, {}, {}});
   }
+  // What cannot be read is an error now, not after hours.
+  for (Probed& probed : all) probed.config = probe_config(flags, Safetensors::read(probed.path));
   Progress progress("probe", 0, static_cast<int64_t>(all.size()), flags.common.quiet);
   for (size_t i = 0; i < all.size(); ++i) {
     progress.update(static_cast<int64_t>(i), printable(all[i].path));
-    const Safetensors file = Safetensors::read(all[i].path);
-    all[i].config = probe_config(flags, file);
-    all[i].probe = probe_checkpoint(file, all[i].config);
+    all[i].probe = probe_checkpoint(Safetensors::read(all[i].path), all[i].config);
   }
   if (flags.common.json) {
     Json list = Json::array();

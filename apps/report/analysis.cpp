@@ -206,6 +206,44 @@ Json describe_hazard(const Grouping& grouping) {
   return entries;
 }
 
+/// The runs of two levels that have equal settings and an equal seed.
+struct MatchedRuns {
+  std::vector<const Run*> a, b;
+};
+MatchedRuns matched_runs(const Grouping& grouping, const Json& a, const Json& b) {
+  MatchedRuns matched;
+  for (const Group& group : grouping.groups) {
+    std::map<int64_t, const Run*> of_a;
+    for (const size_t i : group.cells) {
+      if (grouping.cells[i].level != a) continue;
+      for (const Run* run : grouping.cells[i].runs) of_a[run->seed()] = run;
+    }
+    for (const size_t i : group.cells) {
+      if (grouping.cells[i].level != b) continue;
+      for (const Run* run : grouping.cells[i].runs) {
+        const auto found = of_a.find(run->seed());
+        if (found == of_a.end()) continue;
+        matched.a.push_back(found->second);
+        matched.b.push_back(run);
+      }
+    }
+  }
+  return matched;
+}
+
+/// Where two levels have other shares of their runs in some settings, these may make a difference of the counts, so the
+/// matched runs are compared, too: of each, how many there are and how many are solved.
+void add_matched(Json& entry, const Grouping& grouping, const Json& level, const Json& other) {
+  const MatchedRuns matched = matched_runs(grouping, level, other);
+  Json ignored = Json::array();
+  entry["matched_runs"] = matched.a.size();
+  entry["matched_solved"] = count_outcome(matched.a, "solved");
+  entry["matched_solved_of_other"] = count_outcome(matched.b, "solved");
+  Json test = {{"fisher_p", nullptr}};
+  if (!matched.a.empty()) add_fisher(test, matched.a, matched.b, ignored);
+  entry["matched_fisher_p"] = test["fisher_p"];
+}
+
 /// The runs of each level, over all cells.
 Json describe_pooled(const Grouping& grouping) {
   std::vector<std::vector<const Run*>> runs(grouping.levels.size());
@@ -227,10 +265,11 @@ Json describe_pooled(const Grouping& grouping) {
     entry["fisher_p"] = nullptr;
     if (i > 0 || runs.size() == 2) {
       add_fisher(entry, runs[i], runs[other], warnings);
-      if (sizes[i] != sizes[other]) {
+      if (sizes[i] != sizes[other] && grouping.groups.size() > 1) {
         warnings.push_back(
             fmt::format("{} and {} have different numbers of runs in some settings, which may explain a difference.",
                         text_of(grouping.levels[i]), text_of(grouping.levels[other])));
+        add_matched(entry, grouping, grouping.levels[i], grouping.levels[other]);
       }
     }
     entry["warnings"] = warnings;
@@ -308,12 +347,25 @@ Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, co
   }
   const std::string reference = text_of(grouping.levels[0]);
   for (size_t i = 1; i < pooled.size(); ++i) {
-    const double p = pooled[i]["fisher_p"];
     const std::string level = text_of(pooled[i][grouping.compare]);
-    std::string sentence = fmt::format("{} against {}: {} (Fisher's exact test over all cells, p {})", level, reference,
-                                       p < 0.05 ? "the difference in solved runs is significant at the 5 % level"
-                                                : "the difference in solved runs is not significant at the 5 % level",
-                                       p_text(p));
+    const auto verdict = [](const Json& p) {
+      return fmt::format("the difference in solved runs is {}significant at the 5 % level (Fisher's exact test",
+                         p < 0.05 ? "" : "not ");
+    };
+    std::string sentence;
+    if (!pooled[i].contains("matched_runs")) {
+      const Json& p = pooled[i]["fisher_p"];
+      sentence = fmt::format("{} against {}: {} over all cells, p {})", level, reference, verdict(p), p_text(p));
+    } else if (pooled[i]["matched_runs"] == 0) {
+      sentence = fmt::format("{} against {}: no run of one has the settings and the seed of a run of the other", level,
+                             reference);
+    } else {
+      const Json& p = pooled[i]["matched_fisher_p"];
+      sentence = fmt::format(
+          "{} against {}: of the {} runs of each that have equal settings and seeds {} and {} are solved; {}, p {})",
+          level, reference, pooled[i]["matched_runs"].get<int64_t>(), pooled[i]["matched_solved"].get<int64_t>(),
+          pooled[i]["matched_solved_of_other"].get<int64_t>(), verdict(p), p_text(p));
+    }
     const Json& ratio = hazard[i - 1];
     if (ratio["low"].is_number()) {
       sentence += fmt::format("; hazard ratio of escape {:.2f}, 95 % interval {:.2f} to {:.2f}",

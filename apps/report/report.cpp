@@ -1,6 +1,7 @@
 #include "apps/commands.h"
 #include "apps/console.h"
 #include "apps/options.h"
+#include "apps/plot.h"
 #include "apps/report/analysis.h"
 #include "apps/report/missing.h"
 #include "apps/report/page.h"
@@ -53,7 +54,11 @@ int run_report(const ReportFlags& flags) {
   for (const Json& sentence : comparison["answer"]) document.answer.push_back(sentence);
   document.missing = missing_lines(grouping, comparison);
   document.shared = settings_text(grouping.shared);
-  document.plots = draw_plots(grouping, comparison);
+  try {
+    document.plots = draw_plots(grouping, comparison);
+  } catch (const GnuplotMissing& missing) {
+    document.missing.push_back(fmt::format("The plots: {}.", missing.what()));
+  }
   document.tables = make_tables(grouping, comparison);
   // The name of a folder may contain bytes that are not UTF-8.
   const std::string figures = comparison.dump(1, ' ', false, Json::error_handler_t::replace);

@@ -74,7 +74,7 @@ Table outcomes_table(const Grouping& grouping, const Json& cells) {
   table.title = "Outcomes by cell";
   table.how =
       "A cell is the runs that differ only in the seed. Solved: a final accuracy of at least 80 %; mid: 20 to "
-      "80 %; collapsed: below .5 %; flat: between mid and collapsed; diverged: no number. The interval is Wilson's, of "
+      "80 %; collapsed: below .5 %; flat: between mid and collapsed; diverged: a loss was no number. The interval is Wilson's, of "
       "the solved "
       "fraction.";
   table.columns = all_columns(grouping, {grouping.compare, "solved", "95 % interval"});

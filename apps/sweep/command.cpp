@@ -65,7 +65,6 @@ std::optional<ArrayTask> array_task() {
 
 /// The runs that --index, --chunk and --shard choose. Notes an index that comes from a job array.
 std::vector<GridRun> chosen(const std::vector<GridRun>& all, const SweepFlags& flags, SweepView& view) {
-  check(flags.chunk >= 1, "--chunk: a whole number from 1 is allowed, not {}", flags.chunk);
   std::optional<int64_t> index = flags.index;
   std::string where = "--index";
   if (!index && flags.shard.empty()) {
@@ -159,6 +158,8 @@ int run_sweep(const SweepFlags& flags) {
   const std::vector<GridRun> all = read_grid(flags.grid);
   const int cpus = available_cpus(), threads = flags.common.threads.value_or(1);
   check(threads >= 1, "--threads: a whole number from 1 is allowed, not {}", threads);
+  check(flags.chunk >= 1, "--chunk: a whole number from 1 is allowed, not {}", flags.chunk);
+  if (flags.common.instruction_set) check_instruction_set(*flags.common.instruction_set);
   const int jobs = flags.jobs.value_or(std::max(1, cpus / threads));
   check(jobs >= 1, "--jobs: a whole number from 1 is allowed, not {}", jobs);
   const SweepFolder folder(flags.out);
@@ -174,7 +175,10 @@ int run_sweep(const SweepFlags& flags) {
   }
 
   const std::vector<GridRun> runs = chosen(all, flags, view);
-  SweepOptions options{.jobs = jobs, .threads = threads, .retry_failed = flags.retry_failed};
+  SweepOptions options{.jobs = jobs,
+                       .threads = threads,
+                       .instruction_set = flags.common.instruction_set,
+                       .retry_failed = flags.retry_failed};
   if (flags.fail_fast) options.max_failures = 1;
   if (flags.max_failures) {
     check(*flags.max_failures >= 1, "--max-failures: a whole number from 1 is allowed, not {}", *flags.max_failures);
@@ -225,7 +229,7 @@ void add_sweep_command(Command& program) {
   command.add("--retry-failed", flags->retry_failed, "Run failed runs again");
   command.add("--fail-fast", flags->fail_fast, "Stop at the first run that fails or diverges");
   command.add("--max-failures", flags->max_failures, "Stop after this many runs have failed or diverged");
-  flags->common.add_to(command);
+  flags->common.add_to(command, "1 a run");
   command.footer(
       "Job arrays: without --index, SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, SGE_TASK_ID or PBS_ARRAY_INDEX\n"
       "chooses the run.\n"

@@ -111,8 +111,15 @@ class GridReader {
     std::vector<Json> values;
     if (list.is_object()) {
       const Json from = list.value("from", Json()), to = list.value("to", Json());
-      check(list.size() == 2 && from.is_number_integer() && to.is_number_integer() && from <= to,
-            "{}: {}: a range is {{\"from\": A, \"to\": B}} with whole numbers A <= B, not {}", where, key, list.dump());
+      constexpr int64_t kMost = int64_t{1} << 62;
+      const auto allowed = [](const Json& x) {
+        return x.is_number_unsigned()
+                   ? x.get<uint64_t>() <= kMost
+                   : x.is_number_integer() && x.get<int64_t>() >= -kMost && x.get<int64_t>() <= kMost;
+      };
+      check(list.size() == 2 && allowed(from) && allowed(to) && from.get<int64_t>() <= to.get<int64_t>(),
+            "{}: {}: a range is {{\"from\": A, \"to\": B}} with whole numbers A <= B of at most 2^62, not {}", where,
+            key, list.dump());
       const int64_t first = from.get<int64_t>(), last = to.get<int64_t>();
       check(last - first < kMostRuns, "{}: {}: more than {} values", where, key, kMostRuns);
       for (int64_t x = first; x <= last; ++x) values.emplace_back(x);
@@ -164,6 +171,10 @@ class GridReader {
         if (value.get<bool>()) run.flags.push_back(flag);
         continue;
       }
+      if (text.empty()) {  // after a "=" the next flag would be taken for it
+        if (key != "init") run.flags.insert(run.flags.end(), {flag, text});  // without a file the weights are random
+        continue;
+      }
       const std::string place = "{seed}";
       for (size_t at; key == "init" && (at = text.find(place)) != std::string::npos;)
         text.replace(at, place.size(), seed_text);
@@ -184,6 +195,7 @@ class GridReader {
     common.add_to(command);
     try {
       command.parse(run.flags);
+      if (common.instruction_set) check_instruction_set(*common.instruction_set);
       run.config = flags.config();
       run.settings = run.config.to_json();
     } catch (const Error& error) {

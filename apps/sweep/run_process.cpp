@@ -32,13 +32,15 @@ std::string new_lines(const std::string& path, int64_t& begin) {
   return text;
 }
 
-/// In the child process: executes `train`. Only system calls are safe after fork.
+/// In the child process: executes `train`. Only system calls are safe after fork. Signals that ask to leave stay
+/// blocked until `train` can follow them; before that they would kill it.
 [[noreturn]] void become(pid_t parent, int log, int nothing, char* const* arguments) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(75);  // the sweep died before prctl
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  sigset_t leave;
+  ::sigemptyset(&leave);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaddset(&leave, signal);
+  ::sigprocmask(SIG_SETMASK, &leave, nullptr);
   ::dup2(nothing, STDIN_FILENO);
   ::dup2(nothing, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);

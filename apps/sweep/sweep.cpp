@@ -158,7 +158,11 @@ class Sweep {
       return;
     const std::string folder = folder_.make_folder(run);
     remove_failure(folder);
-    active_.push_back({&task, std::make_unique<RunProcess>(folder, run.flags, options_.threads)});
+    std::vector<std::string> flags = run.flags;
+    const std::string set = "--instruction-set=";
+    const bool named = std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return flag.starts_with(set); });
+    if (options_.instruction_set && !named) flags.push_back(set + *options_.instruction_set);
+    active_.push_back({&task, std::make_unique<RunProcess>(folder, flags, options_.threads)});
     task.state = RunState::running;
     task.tried = true;
     if (!view_.live())
@@ -201,7 +205,10 @@ class Sweep {
     const std::string reason = process.last_words();
     if (process.exit_code() == kInterrupted) {
       task.state = RunState::interrupted;
-      if (!leaving_) view_.note(fmt::format("leaves  {}: {}", run.name, reason));
+      if (!leaving_)
+        view_.note(fmt::format("leaves  {}: {}", run.name, reason));
+      else if (!view_.live())
+        view_.note(fmt::format("leaves  {}, after step {}", run.name, task.checkpoint));
     } else if (reason.find(kAnotherProcess) != std::string::npos) {
       queue_.push_back(&task);
     } else if (process.exit_code() == 128 + SIGKILL && task.checkpoint > task.killed_at) {

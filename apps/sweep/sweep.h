@@ -12,13 +12,14 @@ namespace orthoread {
 
 struct SweepOptions {
   int jobs = 1, threads = 1;
+  std::optional<std::string> instruction_set = {};  // of runs whose grid names none
   bool retry_failed = false;
   int64_t max_failures = std::numeric_limits<int64_t>::max();  // after this many failures no run starts
   std::optional<double> time_limit = {};                       // seconds
 };
 
-/// Executes `runs` and returns the exit code: done; failed, if a run failed or diverged; interrupted, if a signal, the
-/// time limit or --max-failures left runs to do. Waits for runs that another process holds. On SIGINT, SIGTERM or
+/// Executes `runs` and returns the exit code: done; failed, if a run failed or diverged; interrupted, if a signal or
+/// the time limit left runs to do. Waits for runs that another process holds. On SIGINT, SIGTERM or
 /// SIGUSR1 all runs save and exit; further signals have no effect.
 int sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const SweepOptions& options, SweepView& view);
 

@@ -25,8 +25,15 @@ struct TrainFlags {
 // Set by SIGINT, SIGTERM and SIGUSR1: finish the step, save, leave.
 volatile std::sig_atomic_t stop_requested = 0;
 
+/// A sweep starts its runs with these signals blocked: those that have come by now are followed, too.
 void request_stops() {
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) std::signal(signal, [](int) { stop_requested = 1; });
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    std::signal(signal, [](int) { stop_requested = 1; });
+    sigaddset(&signals, signal);
+  }
+  sigprocmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
 /// result.json, from the evaluations that metrics.jsonl holds.
