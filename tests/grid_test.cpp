@@ -127,12 +127,14 @@ TEST_CASE("grid: errors are one line that names the key") {
   CHECK(refusal(R"({"name": "g", "vary": {"seed": []}})").find("a list of values, or") != std::string::npos);
   CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": 3, "to": 2}}})").find("A <= B") != std::string::npos);
   CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": 1}}})").find("A <= B") != std::string::npos);
-  for (const char* to : {"9223372036854775807", "18446744073709551615"})
-    CHECK(refusal(fmt::format(R"({{"name": "g", "vary": {{"seed": {{"from": 0, "to": {}}}}}}})", to)).find("2^62") !=
+  for (const char* to : {"2305843009213693953", "9223372036854775807", "18446744073709551615"})
+    CHECK(refusal(fmt::format(R"({{"name": "g", "vary": {{"seed": {{"from": 0, "to": {}}}}}}})", to)).find("2^61") !=
           std::string::npos);
   CHECK(refusal(fixed(R"("seed": 1, "seed": 2)")) == "grid.json: the key \"seed\" is there twice");
   CHECK(refusal(fixed(R"("setting": "")")).starts_with("grid.json, run 0: unknown setting ''"));
   CHECK(refusal(fixed(R"("instruction_set": "sse")")).starts_with("grid.json, run 0: --instruction-set: "));
+  CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": -2305843009213693952, "to": 2305843009213693952}}})")
+            .find("more than") != std::string::npos);
   CHECK(refusal(R"({"name": "g", "vary": {"seed": {"from": 0, "to": 99999999999}}})").find("more than") !=
         std::string::npos);
   CHECK(refusal(R"({"name": "g", "fixed": {"seed": 1}, "vary": {"seed": [2]}})") ==

@@ -38,7 +38,7 @@ TEST_CASE("report: half of a sweep") {
   CHECK(entry(comparison["pairs"], {{"setting", "v80_s512"}})["seed_pairs"] == 5);
   const Json pooled = entry(comparison["pooled"], {{"read", "ns5"}});
   CHECK(contains(pooled["warnings"].dump(), "different numbers of runs in some settings"));
-  CHECK(pooled["matched_runs"] == 12);  // of 16 seeds
+  CHECK(pooled["matched_pairs"] == 12);  // of 16 seeds
 
   const ProgramResult result =
       run_shell(fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out"));
@@ -64,15 +64,15 @@ TEST_CASE("report: where the reads have other shares of their runs in some setti
   const Json comparison = compare({folder.path()});
   const Json pooled = entry(comparison["pooled"], {{"read", "ns5"}});
   CHECK(pooled["fisher_p"] < 0.05);
-  CHECK(pooled["matched_runs"] == 11);
+  CHECK(pooled["matched_pairs"] == 11);
   CHECK(pooled["matched_solved"] == 10);
   CHECK(pooled["matched_solved_of_other"] == 10);
-  CHECK(pooled["matched_fisher_p"] == doctest::Approx(1));
+  CHECK(pooled["matched_mcnemar_p"] == doctest::Approx(1));
   const std::string answer = comparison["answer"].dump();
   CHECK_MESSAGE(contains(answer,
-                         "ns5 against raw: of the 11 runs of each that have equal settings and seeds 10 and 10 "
-                         "are solved; the difference in solved runs is not significant at the 5 % level "
-                         "(Fisher's exact test, p 1)"),
+                         "ns5 against raw: in the pairs of runs with equal settings and seed, 11, ns5 solves 10 "
+                         "and raw 10; the difference in solved runs is not significant at the 5 % level "
+                         "(McNemar's test, p 1)"),
                 answer);
 }
 

@@ -214,13 +214,19 @@ std::vector<Array<T>> gradient(RecallModel<T>& model, const RecallBatch& batch) 
 }
 
 template <Real T>
-CheckpointProbe probe(const Safetensors& file, const ProbeConfig& config) {
+RecallModel<T> checked_model(const Safetensors& file, const ProbeConfig& config) {
   RecallModel<T> model = load_model<T>(file, config.model, config.model.read);
   for (const auto& [name, tensor] : model.parameters()) {
     const T* numbers = tensor->value().data();
     check(std::all_of(numbers, numbers + tensor->value().size(), [](T x) { return isfinite(x); }),
           "{}: {} holds a number that is not finite", file.path(), name);
   }
+  return model;
+}
+
+template <Real T>
+CheckpointProbe probe(const Safetensors& file, const ProbeConfig& config) {
+  RecallModel<T> model = checked_model<T>(file, config);
   CheckpointProbe found;
   const std::vector<RecallBatch> batches =
       validation_batches(config.setting, 10000 + config.data_seed, config.batches, config.batch_size);
@@ -263,10 +269,18 @@ void Spectrum::add(const std::vector<double>& s, double weight) {
   for (size_t i = 0; i < s.size(); ++i) singular_values[i] += total == 0 ? 0 : weight * s[i] / total;
 }
 
-CheckpointProbe probe_checkpoint(const Safetensors& file, const ProbeConfig& config) {
+void check_checkpoint(const Safetensors& file, const ProbeConfig& config) {
   const int64_t tokens = config.setting.tokens();
   check(1 <= config.positions && config.positions <= tokens, "--positions: from 1 to the {} tokens is allowed, not {}",
         tokens, config.positions);
+  if (config.dtype == "float32")
+    checked_model<float>(file, config);
+  else
+    checked_model<double>(file, config);
+}
+
+CheckpointProbe probe_checkpoint(const Safetensors& file, const ProbeConfig& config) {
+  check_checkpoint(file, config);
   return config.dtype == "float32" ? probe<float>(file, config) : probe<double>(file, config);
 }
 

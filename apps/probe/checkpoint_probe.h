@@ -54,6 +54,10 @@ struct CheckpointProbe {
   double gradient_cosine, query_key_gradient_cosine;
 };
 
+/// An error if the checkpoint cannot be probed so: a part of it is missing or has another shape, or a number is not
+/// finite.
+void check_checkpoint(const Safetensors& file, const ProbeConfig& config);
+
 /// The sequences are `batches` of `batch_size` of the run's validation set, the stream 10000 + data seed. The first
 /// batch gives the spectra, the first six the decoder, and all of them the accuracies. The cosine is between the
 /// gradients of the training loss, with the trained read, on two successive batches of the stream

@@ -259,8 +259,11 @@ int run_probe(const ProbeFlags& flags) {
   for (const std::string& path : flags.checkpoints) {
     for (const std::string& file : checkpoint_files(path)) all.push_back({file, {}, {}});
   }
-  // What cannot be read is an error now, not after hours.
-  for (Probed& probed : all) probed.config = probe_config(flags, Safetensors::read(probed.path));
+  for (Probed& probed : all) {  // what cannot be probed is an error now, not after hours
+    const Safetensors file = Safetensors::read(probed.path);
+    probed.config = probe_config(flags, file);
+    check_checkpoint(file, probed.config);
+  }
   Progress progress("probe", 0, static_cast<int64_t>(all.size()), flags.common.quiet);
   for (size_t i = 0; i < all.size(); ++i) {
     progress.update(static_cast<int64_t>(i), printable(all[i].path));

@@ -137,30 +137,50 @@ void add_log_rank(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
   }
 }
 
-void add_mcnemar(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
-  std::map<int64_t, bool> solved;
-  for (const Run* run : a.runs) solved[run->seed()] = run->outcome == "solved";
-  int64_t pairs = 0, only_a = 0, only_b = 0;
+/// Two runs with equal settings and an equal seed.
+using RunPair = std::pair<const Run*, const Run*>;
+void add_pairs(const Cell& a, const Cell& b, std::vector<RunPair>& pairs) {
+  std::map<int64_t, const Run*> of_a;
+  for (const Run* run : a.runs) of_a[run->seed()] = run;
   for (const Run* run : b.runs) {
-    const auto found = solved.find(run->seed());
-    if (found == solved.end()) continue;
-    const bool b_solved = run->outcome == "solved";
-    ++pairs;
-    only_a += found->second && !b_solved ? 1 : 0;
-    only_b += !found->second && b_solved ? 1 : 0;
+    const auto found = of_a.find(run->seed());
+    if (found != of_a.end()) pairs.emplace_back(found->second, run);
   }
-  entry["mcnemar_p"] = pairs > 0 ? Json(mcnemar_test(only_a, only_b)) : Json();
-  entry["seed_pairs"] = pairs;
-  entry["solved_a_only"] = only_a;
-  entry["solved_b_only"] = only_b;
+}
+
+struct PairCounts {
+  int64_t both = 0, only_a = 0, only_b = 0;  // of the pairs, how many are solved on both sides, and on one alone
+  std::optional<double> p;                   // McNemar's; without pairs none
+};
+PairCounts count_pairs(const std::vector<RunPair>& pairs, Json& warnings) {
+  PairCounts counts;
+  for (const auto& [a, b] : pairs) {
+    const bool a_solved = a->outcome == "solved", b_solved = b->outcome == "solved";
+    counts.both += a_solved && b_solved ? 1 : 0;
+    counts.only_a += a_solved && !b_solved ? 1 : 0;
+    counts.only_b += !a_solved && b_solved ? 1 : 0;
+  }
+  const int64_t unequal = counts.only_a + counts.only_b;
+  if (!pairs.empty()) counts.p = mcnemar_test(counts.only_a, counts.only_b);
   constexpr int64_t kFewest = 6;  // 2 / 2^6 is the first p below .05
-  if (pairs == 0) {
+  if (pairs.empty()) {
     warnings.push_back("McNemar's test: not computed, because no seed is on both sides.");
-  } else if (only_a + only_b < kFewest) {
+  } else if (unequal < kFewest) {
     warnings.push_back(
         fmt::format("McNemar's test: {} of {} seeds are solved on one side alone; with fewer than {} p is above .05.",
-                    only_a + only_b, pairs, kFewest));
+                    unequal, pairs.size(), kFewest));
   }
+  return counts;
+}
+
+void add_mcnemar(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
+  std::vector<RunPair> pairs;
+  add_pairs(a, b, pairs);
+  const PairCounts counts = count_pairs(pairs, warnings);
+  entry["mcnemar_p"] = counts.p ? Json(*counts.p) : Json();
+  entry["seed_pairs"] = pairs.size();
+  entry["solved_a_only"] = counts.only_a;
+  entry["solved_b_only"] = counts.only_b;
 }
 
 Json describe_pair(const Grouping& grouping, const Group& group, const Cell& a, const Cell& b) {
@@ -206,42 +226,23 @@ Json describe_hazard(const Grouping& grouping) {
   return entries;
 }
 
-/// The runs of two levels that have equal settings and an equal seed.
-struct MatchedRuns {
-  std::vector<const Run*> a, b;
-};
-MatchedRuns matched_runs(const Grouping& grouping, const Json& a, const Json& b) {
-  MatchedRuns matched;
+/// Where two levels have other shares of their runs in some settings, these may make a difference of the counts. So the
+/// pairs of runs with equal settings and seed are compared, too.
+void add_matched(Json& entry, const Grouping& grouping, const Json& level, const Json& other, Json& warnings) {
+  std::vector<RunPair> pairs;
   for (const Group& group : grouping.groups) {
-    std::map<int64_t, const Run*> of_a;
-    for (const size_t i : group.cells) {
-      if (grouping.cells[i].level != a) continue;
-      for (const Run* run : grouping.cells[i].runs) of_a[run->seed()] = run;
-    }
-    for (const size_t i : group.cells) {
-      if (grouping.cells[i].level != b) continue;
-      for (const Run* run : grouping.cells[i].runs) {
-        const auto found = of_a.find(run->seed());
-        if (found == of_a.end()) continue;
-        matched.a.push_back(found->second);
-        matched.b.push_back(run);
-      }
-    }
+    const auto cell_of = [&](const Json& wanted) {
+      return std::find_if(group.cells.begin(), group.cells.end(),
+                          [&](size_t i) { return grouping.cells[i].level == wanted; });
+    };
+    const auto a = cell_of(level), b = cell_of(other);
+    if (a != group.cells.end() && b != group.cells.end()) add_pairs(grouping.cells[*a], grouping.cells[*b], pairs);
   }
-  return matched;
-}
-
-/// Where two levels have other shares of their runs in some settings, these may make a difference of the counts, so the
-/// matched runs are compared, too: of each, how many there are and how many are solved.
-void add_matched(Json& entry, const Grouping& grouping, const Json& level, const Json& other) {
-  const MatchedRuns matched = matched_runs(grouping, level, other);
-  Json ignored = Json::array();
-  entry["matched_runs"] = matched.a.size();
-  entry["matched_solved"] = count_outcome(matched.a, "solved");
-  entry["matched_solved_of_other"] = count_outcome(matched.b, "solved");
-  Json test = {{"fisher_p", nullptr}};
-  if (!matched.a.empty()) add_fisher(test, matched.a, matched.b, ignored);
-  entry["matched_fisher_p"] = test["fisher_p"];
+  const PairCounts counts = count_pairs(pairs, warnings);
+  entry["matched_pairs"] = pairs.size();
+  entry["matched_solved"] = counts.both + counts.only_a;
+  entry["matched_solved_of_other"] = counts.both + counts.only_b;
+  entry["matched_mcnemar_p"] = counts.p ? Json(*counts.p) : Json();
 }
 
 /// The runs of each level, over all cells.
@@ -269,7 +270,7 @@ Json describe_pooled(const Grouping& grouping) {
         warnings.push_back(
             fmt::format("{} and {} have different numbers of runs in some settings, which may explain a difference.",
                         text_of(grouping.levels[i]), text_of(grouping.levels[other])));
-        add_matched(entry, grouping, grouping.levels[i], grouping.levels[other]);
+        add_matched(entry, grouping, grouping.levels[i], grouping.levels[other], warnings);
       }
     }
     entry["warnings"] = warnings;
@@ -349,21 +350,19 @@ Json answer(const Grouping& grouping, const Json& pooled, const Json& hazard, co
   for (size_t i = 1; i < pooled.size(); ++i) {
     const std::string level = text_of(pooled[i][grouping.compare]);
     const auto verdict = [](const Json& p) {
-      return fmt::format("the difference in solved runs is {}significant at the 5 % level (Fisher's exact test",
-                         p < 0.05 ? "" : "not ");
+      return fmt::format("the difference in solved runs is {}significant at the 5 % level", p < 0.05 ? "" : "not ");
     };
-    std::string sentence;
-    if (!pooled[i].contains("matched_runs")) {
+    std::string sentence = fmt::format("{} against {}: ", level, reference);
+    if (!pooled[i].contains("matched_pairs")) {
       const Json& p = pooled[i]["fisher_p"];
-      sentence = fmt::format("{} against {}: {} over all cells, p {})", level, reference, verdict(p), p_text(p));
-    } else if (pooled[i]["matched_runs"] == 0) {
-      sentence = fmt::format("{} against {}: no run of one has the settings and the seed of a run of the other", level,
-                             reference);
+      sentence += fmt::format("{} (Fisher's exact test over all cells, p {})", verdict(p), p_text(p));
+    } else if (pooled[i]["matched_pairs"] == 0) {
+      sentence += "no run of one has the settings and the seed of a run of the other";
     } else {
-      const Json& p = pooled[i]["matched_fisher_p"];
-      sentence = fmt::format(
-          "{} against {}: of the {} runs of each that have equal settings and seeds {} and {} are solved; {}, p {})",
-          level, reference, pooled[i]["matched_runs"].get<int64_t>(), pooled[i]["matched_solved"].get<int64_t>(),
+      const Json& p = pooled[i]["matched_mcnemar_p"];
+      sentence += fmt::format(
+          "in the pairs of runs with equal settings and seed, {}, {} solves {} and {} {}; {} (McNemar's test, p {})",
+          pooled[i]["matched_pairs"].get<int64_t>(), level, pooled[i]["matched_solved"].get<int64_t>(), reference,
           pooled[i]["matched_solved_of_other"].get<int64_t>(), verdict(p), p_text(p));
     }
     const Json& ratio = hazard[i - 1];

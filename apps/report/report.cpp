@@ -57,7 +57,7 @@ int run_report(const ReportFlags& flags) {
   try {
     document.plots = draw_plots(grouping, comparison);
   } catch (const GnuplotMissing& missing) {
-    document.missing.push_back(fmt::format("The plots: {}.", missing.what()));
+    document.missing.insert(document.missing.begin(), fmt::format("The plots: {}.", missing.what()));
   }
   document.tables = make_tables(grouping, comparison);
   // The name of a folder may contain bytes that are not UTF-8.

@@ -74,9 +74,8 @@ Table outcomes_table(const Grouping& grouping, const Json& cells) {
   table.title = "Outcomes by cell";
   table.how =
       "A cell is the runs that differ only in the seed. Solved: a final accuracy of at least 80 %; mid: 20 to "
-      "80 %; collapsed: below .5 %; flat: between mid and collapsed; diverged: a loss was no number. The interval is Wilson's, of "
-      "the solved "
-      "fraction.";
+      "80 %; collapsed: below .5 %; flat: between mid and collapsed; diverged: a loss, a gradient or a weight was not "
+      "finite. The interval is Wilson's, of the solved fraction.";
   table.columns = all_columns(grouping, {grouping.compare, "solved", "95 % interval"});
   table.columns.insert(table.columns.end(), kOtherOutcomes.begin(), kOtherOutcomes.end());
   for (const Json& cell : cells) {
@@ -156,6 +155,8 @@ Table pooled_table(const Grouping& grouping, const Json& pooled, const Json& haz
   table.title = "Over all cells";
   table.how = fmt::format(
       "Counts over all settings together, with Wilson's 95 % interval, and Fisher's exact test against the first row. "
+      "Where the two have other shares of their runs in some settings, the answer above rests on McNemar's test of the "
+      "pairs of runs with equal settings and seed. "
       "Hazard ratio of escaping against the first row: logistic regression over the intervals between evaluations, "
       "from "
       "step 1 to the escape, the collapse or the end, on log(step / 1000), {}what is compared; Wald's 95 % interval.",

@@ -4,6 +4,7 @@
 #include "apps/train/flags.h"
 #include "data/checksum.h"
 #include "data/files.h"
+#include "ops/simd/instruction_set.h"
 
 #include <algorithm>
 #include <map>
@@ -111,14 +112,14 @@ class GridReader {
     std::vector<Json> values;
     if (list.is_object()) {
       const Json from = list.value("from", Json()), to = list.value("to", Json());
-      constexpr int64_t kMost = int64_t{1} << 62;
+      constexpr int64_t kMost = int64_t{1} << 61;  // so that differences fit
       const auto allowed = [](const Json& x) {
         return x.is_number_unsigned()
                    ? x.get<uint64_t>() <= kMost
                    : x.is_number_integer() && x.get<int64_t>() >= -kMost && x.get<int64_t>() <= kMost;
       };
       check(list.size() == 2 && allowed(from) && allowed(to) && from.get<int64_t>() <= to.get<int64_t>(),
-            "{}: {}: a range is {{\"from\": A, \"to\": B}} with whole numbers A <= B of at most 2^62, not {}", where,
+            "{}: {}: a range is {{\"from\": A, \"to\": B}} with whole numbers A <= B of at most 2^61, not {}", where,
             key, list.dump());
       const int64_t first = from.get<int64_t>(), last = to.get<int64_t>();
       check(last - first < kMostRuns, "{}: {}: more than {} values", where, key, kMostRuns);
@@ -195,7 +196,9 @@ class GridReader {
     common.add_to(command);
     try {
       command.parse(run.flags);
-      if (common.instruction_set) check_instruction_set(*common.instruction_set);
+      const auto named = [&](InstructionSet set) { return *common.instruction_set == name(set); };
+      check(!common.instruction_set || std::any_of(std::begin(kInstructionSets), std::end(kInstructionSets), named),
+            "--instruction-set: baseline, avx2 and avx512 are allowed, not '{}'", *common.instruction_set);
       run.config = flags.config();
       run.settings = run.config.to_json();
     } catch (const Error& error) {

@@ -161,7 +161,7 @@ class Sweep {
     std::vector<std::string> flags = run.flags;
     const std::string set = "--instruction-set=";
     const bool named = std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return flag.starts_with(set); });
-    if (options_.instruction_set && !named) flags.push_back(set + *options_.instruction_set);
+    if (options_.instruction_set && !named && task.checkpoint == 0) flags.push_back(set + *options_.instruction_set);
     active_.push_back({&task, std::make_unique<RunProcess>(folder, flags, options_.threads)});
     task.state = RunState::running;
     task.tried = true;

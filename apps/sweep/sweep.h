@@ -12,7 +12,7 @@ namespace orthoread {
 
 struct SweepOptions {
   int jobs = 1, threads = 1;
-  std::optional<std::string> instruction_set = {};  // of runs whose grid names none
+  std::optional<std::string> instruction_set = {};  // of runs that begin, if their grid names none
   bool retry_failed = false;
   int64_t max_failures = std::numeric_limits<int64_t>::max();  // after this many failures no run starts
   std::optional<double> time_limit = {};                       // seconds
