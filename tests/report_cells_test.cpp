@@ -11,11 +11,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// How far down in an SVG of gnuplot's a text stands.
-double height_of(const std::string& svg, const std::string& text) {
-  const size_t at = svg.rfind("translate(", svg.find("<text>" + text + "</text>"));
-  REQUIRE_MESSAGE(at < svg.size(), text);
-  return std::stod(svg.substr(svg.find(',', at) + 1));
+struct Place {
+  double right, down;
+};
+
+/// Where in an SVG of gnuplot's a text begins.
+Place place_of(const std::string& svg, const std::string& text) {
+  const size_t found = svg.find("<text>" + text + "</text>");
+  REQUIRE_MESSAGE(found < svg.size(), text);
+  const std::string before = "translate(";
+  const size_t at = svg.rfind(before, found) + before.size();
+  return {std::stod(svg.substr(at)), std::stod(svg.substr(svg.find(',', at) + 1))};
 }
 
 }  // namespace
@@ -105,7 +111,31 @@ TEST_CASE("report: no run done, one run, a single read") {
   write_run(folder / "runs/c", settings_of("raw", 2), accuracies(0));
   CHECK(run_shell(command).exit_code == 0);
   const std::string svg = read_file(folder / "out/plots/solved.svg");
-  CHECK(height_of(svg, "ns5") - height_of(svg, "raw") >= 14);  // the size of the letters
+  CHECK(place_of(svg, "ns5").down - place_of(svg, "raw").down >= 14);  // the size of the letters
+}
+
+TEST_CASE("report: the key of a plot has as many lines as it needs") {
+  const TemporaryFolder folder;
+  const auto check_key = [&](const std::string& setting, const std::vector<Json>& levels) {
+    const std::string runs = folder / setting, out = folder / (setting + "_report");
+    for (const Json& level : levels) {
+      Json settings = settings_of("ns5", 1);
+      settings[setting] = level;
+      write_run(runs + "/" + text_of(level), settings, accuracies(level == levels.back() ? 0 : 1000));
+    }
+    REQUIRE(run_shell(fmt::format("orthoread report '{}' --compare {} --out '{}'", runs, setting, out)).exit_code == 0);
+    for (const char* plot : {"escape", "escape_time", "accuracy", "loss"}) {
+      const std::string svg = read_file(fmt::format("{}/plots/{}_v80_s512.svg", out, plot));
+      for (const Json& level : levels) {
+        const std::string text = text_of(level);
+        const double end = place_of(svg, text).right + 9 * static_cast<double>(text.size());
+        CHECK_MESSAGE(end <= 480, fmt::format("{}: {} ends at {}", plot, text, end));
+      }
+      CHECK(place_of(svg, text_of(levels.front())).down < place_of(svg, text_of(levels.back())).down);
+    }
+  };
+  check_key("read", {"raw", "ns0", "ns1", "ns2", "ns3", "ns5"});
+  check_key("lr", {0.000123456, 0.000234567, 0.000345678, 0.000456789});
 }
 
 TEST_CASE("report: a run that is there twice") {

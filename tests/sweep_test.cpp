@@ -345,6 +345,29 @@ TEST_CASE("sweep: the report of a partial sweep lists the runs that have not beg
   CHECK_FALSE(contains(report(files.out), "missing"));
 }
 
+TEST_CASE("sweep: a table's file becomes run folders again, and the sweep goes on there") {
+  if (run_shell("python3 -c ''").exit_code != 0) {
+    MESSAGE("skipped: no python3");
+    return;
+  }
+  const Files files(grid(R"("steps": 40)", R"("read": ["raw", "ns5"])"));
+  const std::string scripts = ORTHOREAD_SOURCE_DIR "/docs/results/", table = files.folder / "table.jsonl",
+                    again = files.folder / "again", go_on = files.grid_file + " --out " + again;
+  const auto collected = [&](const std::string& sweep) {
+    const ProgramResult result = run_shell(scripts + "collect.py " + sweep);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return result.out;
+  };
+  REQUIRE(files.sweep("--index 1").exit_code == 0);
+  write_text(table, collected(files.out));
+  REQUIRE(run_shell(scripts + "unpack.py " + table + " " + again).exit_code == 0);
+  CHECK(collected(again) == read_file(table));
+  CHECK(asked(go_on + " --status")["todo"] == "0");
+  REQUIRE(run_shell("orthoread sweep " + go_on).exit_code == 0);
+  CHECK(contains(collected(again), read_file(table)));
+  CHECK(asked(go_on + " --status")["counts"]["done"] == 2);
+}
+
 TEST_CASE("sweep: usage errors end in one line and exit code 2") {
   const Files files(grid(R"("steps": 5)", R"("seed": [1, 2])"));
   const auto refused = [&](const std::string& flags, const std::string& message) {

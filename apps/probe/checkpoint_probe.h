@@ -58,10 +58,11 @@ struct CheckpointProbe {
 /// finite.
 void check_checkpoint(const Safetensors& file, const ProbeConfig& config);
 
-/// The sequences are `batches` of `batch_size` of the run's validation set, the stream 10000 + data seed. The first
-/// batch gives the spectra, the first six the decoder, and all of them the accuracies. The cosine is between the
-/// gradients of the training loss, with the trained read, on two successive batches of the stream
-/// 1000000 (data seed + 1) + step: over all parameters, and over the query and key projections alone.
+/// The measures of a checkpoint that check_checkpoint accepts. The sequences are `batches` of `batch_size` of the run's
+/// validation set, the stream 10000 + data seed. The first batch gives the spectra, the first six the decoder, and all
+/// of them the accuracies. The cosine is between the gradients of the training loss, with the trained read, on two
+/// successive batches of the stream 1000000 (data seed + 1) + step: over all parameters, and over the query and key
+/// projections alone.
 CheckpointProbe probe_checkpoint(const Safetensors& file, const ProbeConfig& config);
 
 }  // namespace orthoread

@@ -32,9 +32,18 @@ std::string line(const Style& style, const char* with, double width, const char*
 }
 
 constexpr const char* kFrame =
-    "set border 3 lw 0.8\nset tics nomirror out scale 0.6\nset grid ytics lt 1 lw 0.4 lc rgb '#cccccc'\n"
-    "set key tmargin left horizontal Left reverse samplen 3\n";
+    "set border 3 lw 0.8\nset tics nomirror out scale 0.6\nset grid ytics lt 1 lw 0.4 lc rgb '#cccccc'\n";
 constexpr const char* kPercent = "set yrange [0:100]\nset ytics 0,20,100\nset format y '%g %%'\n";
+
+/// The key of the levels, above the plot, in rows of which none is wider than it.
+std::string key_of(const Grouping& grouping) {
+  size_t longest = 0;
+  for (const Json& level : grouping.levels) longest = std::max(longest, text_of(level).size());
+  constexpr size_t kRoom = 400, kLine = 62, kCharacter = 9;  // pixels; kLine with the space around it
+  const size_t levels = grouping.levels.size(), fit = std::max<size_t>(1, kRoom / (kLine + kCharacter * longest));
+  const size_t rows = (levels + fit - 1) / fit, columns = (levels + rows - 1) / rows;
+  return fmt::format("set key tmargin left horizontal Left reverse samplen 3 maxcols {}\n", columns);
+}
 
 /// The text, changed to be a file name.
 std::string file_name(const std::string& text) {
@@ -128,7 +137,7 @@ std::string escape_script(const Grouping& grouping, const Group& group, const st
     curves[i] = kaplan_meier(subjects_of(grouping.cells[i]));
     if (!curves[i].empty()) end = std::max(end, curves[i].back().time);
   }
-  std::string script = std::string(kFrame) + kPercent +
+  std::string script = kFrame + key_of(grouping) + kPercent +
                        fmt::format("set xrange [0:{}]\nset xlabel {}\n", end / unit, plot_text(x_label));
   std::string plots;
   for (const auto& [i, curve] : curves) {
@@ -231,7 +240,7 @@ constexpr Quantity kLoss = {"loss", &RunEvaluation::loss, 1, "set yrange [0:*]\n
 
 /// The curve of each seed, thin, and their median, thick.
 void add_curves(Album& album, const Grouping& grouping, const Group& group, const Quantity& of, size_t stride) {
-  std::string script = kFrame, thin, thick;
+  std::string script = kFrame + key_of(grouping), thin, thick;
   script += of.axis;
   int64_t end = 0;
   std::vector<std::string> medians;

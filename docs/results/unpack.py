@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A table's runs as run folders again, with what `orthoread report` needs of them.
+"""A table's runs as run folders FOLDER/runs/NAME again, with what `orthoread report` needs of them.
 
 usage: unpack.py TABLE.jsonl FOLDER
 """
@@ -11,7 +11,7 @@ import sys
 def unpack(table, folder):
     for line in pathlib.Path(table).read_text().splitlines():
         run = json.loads(line)
-        to = pathlib.Path(folder) / run["run"]
+        to = pathlib.Path(folder) / "runs" / run["run"]
         to.mkdir(parents=True, exist_ok=True)
         config = {"settings": run["settings"], "environment": run["environment"]}
         metrics = [{"step": step, "val_loss": loss, "val_accuracy": accuracy}

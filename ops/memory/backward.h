@@ -198,7 +198,7 @@ void gram_to_memory(W width, const ReadPlan<T>& plan, const T* C, MemoryCotangen
     if (!plan.gram) continue;
     sum_rows<T, 1>(width, Direction::forwards, d.A.Z, {row},
                    [&](int, int column, Pack<T> x) { store(from_rows + column, x); });
-    dot_rows<T, 1>(width, d.A.Z, {row}, {from_columns});
+    dot_rows(width, d.A.Z, row, from_columns);
     add(width, d.A.decay, from_rows, to);
     add(width, d.A.decay, from_columns, to);
   }
@@ -220,7 +220,7 @@ void gram_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, const 
   if (plan.gram) {                                                // dA v = (Z v + Z^T v) / 2
     const T *Z = dA.Z, *A = step.before.A;
     const T half = dA.decay / T(2);
-    dot_rows<T, 2>(width, Z, {token.v, change.u}, {rows.Z_v, rows.Z_u});
+    dot_rows(width, Z, token.v, change.u, rows.Z_v, rows.Z_u);
     add(width, half, rows.Z_v, rows.dA_v);
     add(width, half, rows.Z_u, rows.dA_u);
     dA_A += Wide<T>(dA.decay) * sweep<2, T>(
@@ -275,14 +275,14 @@ void matrix_backward(W width, const ReadPlan<T>& plan, const Step<T>& step, cons
       read.deflated ? complete.template operator()<4>({token.k, d.k, r.rest_of_q, r.a, r.c}, {d.du, dy, r.b, r.w})
       : plan.orthogonalized ? complete.template operator()<2>({token.k, d.k, token.q}, {d.du, dy})
                             : complete.template operator()<1>({token.k, token.q}, {dy});
-  dot_rows<T, 1>(width, dC, {token.v}, {rows.dC_v});
+  dot_rows(width, dC, token.v, rows.dC_v);
 
   if (plan.orthogonalized)
-    dot_rows<T, 2>(width, C, {dy, du}, {rows.C_dy, rows.C_du});
+    dot_rows(width, C, dy, du, rows.C_dy, rows.C_du);
   else  // du is 0
-    dot_rows<T, 1>(width, C, {dy}, {rows.C_dy});
+    dot_rows(width, C, dy, rows.C_dy);
   if (step.change.afresh)  // where C_t is small beside f C_{t-1}, so is C_t dy beside f C_{t-1} dy
-    dot_rows<T, 1>(width, step.after.C, {dy}, {rows.C_dy});
+    dot_rows(width, step.after.C, dy, rows.C_dy);
   else
     combine(width, f, rows.C_dy, i * dot(width, token.v, dy), token.k, rows.C_dy);
   if (read.deflated)

@@ -73,7 +73,7 @@ SplitQuery<T> split_along(W width, T rho2, const T* q, const T* a, T* rest) {
 /// The same; sets a, too.
 template <typename T, class W>
 SplitQuery<T> split_query(W width, const T* C, const T* w, T rho2, const T* q, T* a, T* rest) {
-  dot_rows<T, 1>(width, C, {w}, {a});
+  dot_rows(width, C, w, a);
   return split_along<T>(width, rho2, q, a, rest);
 }
 
@@ -266,7 +266,7 @@ DeflatedScalars<T> sum_deflated_series_both_ways(W width, const ReadPlan<T>& pla
   const DeflatedScalars<T> along_w =
       complete_deflated<T>(width, s, split, at, delta, w, {.r = b, .dy = dy, .b = rows.b, .z = z, .H_y = rows.H_y});
 
-  dot_rows<T, 1>(width, memory.C, {z}, {rows.c});
+  dot_rows(width, memory.C, z, rows.c);
   add(width, -dot(width, rows.a, rows.c) / (s.mu * s.rho2), rows.a, rows.c);
   scale(width, T(1) / s.rho2, rows.c, rows.c);
 

@@ -108,27 +108,44 @@ ORTHOREAD_INLINE void sum_rows(W width, Direction direction, const T* matrix, co
       direction);
 }
 
-/// y_r = matrix x_r for r < R: y_r[i] = row_i . x_r. All in one pass, unless the first-level cache is known to hold the
-/// matrix: then one after the other takes fewer registers.
-template <typename T, int R, class W>
-ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* const (&x)[R], T* const (&y)[R]) {
-  if constexpr (R > 1 && W::constant > 0 && fits_first_level<T>(W{})) {
-    ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) dot_rows<T, 1>(width, matrix, {x[r]}, {y[r]});
+/// y = matrix x: y[i] = row_i . x.
+template <typename T, class W>
+ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, T* y) {
+  constexpr int lanes = Pack<T>::lanes;
+  for (int i = 0; i < width.value; i += lanes) {
+    const auto products_of = [&](int l) __attribute__((always_inline)) {
+      const T* row = matrix + (i + l) * width.value;
+      Pack<T> products = load(row) * load(x);
+      for (int c = lanes; c < width.value; c += lanes) products = fma(load(row + c), load(x + c), products);
+      return products;
+    };
+    store(y + i, sums_of<T>(products_of));
+  }
+}
+
+/// y = matrix x and z = matrix w. In one pass over the matrix, unless the first-level cache is known to hold it: then
+/// one after the other takes fewer registers.
+template <typename T, class W>
+ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, const T* w, T* y, T* z) {
+  if constexpr (W::constant > 0 && fits_first_level<T>(W{})) {
+    dot_rows(width, matrix, x, y);
+    dot_rows(width, matrix, w, z);
     return;
   }
   constexpr int lanes = Pack<T>::lanes;
   for (int i = 0; i < width.value; i += lanes) {
-    const Packs<T, R> sums = sums_of<T>([&](int l) {
+    const auto products_of = [&](int l) __attribute__((always_inline)) {
       const T* row = matrix + (i + l) * width.value;
-      Packs<T, R> products;
-      ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) products.of[r] = load(row) * load(x[r]);
+      TwoPacks<T> products = {load(row) * load(x), load(row) * load(w)};
       for (int c = lanes; c < width.value; c += lanes) {
         const Pack<T> m = load(row + c);
-        ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) products.of[r] = fma(m, load(x[r] + c), products.of[r]);
+        products = {fma(m, load(x + c), products.first), fma(m, load(w + c), products.second)};
       }
       return products;
-    });
-    ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) store(y[r] + i, sums.of[r]);
+    };
+    const TwoPacks<T> sums = sums_of<T>(products_of);
+    store(y + i, sums.first);
+    store(z + i, sums.second);
   }
 }
 

@@ -113,21 +113,19 @@ ORTHOREAD_INLINE Pack<T> add_across(Pack<T> a, Pack<T> b, std::integer_sequence<
           __builtin_shufflevector(a.v, b.v, ((l & step) ? n + (l ^ step) : (l ^ step))...)};
 }
 
-/// R packs, of which all are treated alike.
-template <typename T, int R>
-struct Packs {
-  Pack<T> of[R];
+/// Two packs that are treated alike.
+template <typename T>
+struct TwoPacks {
+  Pack<T> first, second;
 };
-template <int step, typename T, int R, int... l>
-ORTHOREAD_INLINE Packs<T, R> add_across(const Packs<T, R>& a, const Packs<T, R>& b,
-                                        std::integer_sequence<int, l...> lanes) {
-  Packs<T, R> sums;
-  ORTHOREAD_UNROLL for (int r = 0; r < R; ++r) sums.of[r] = add_across<step>(a.of[r], b.of[r], lanes);
-  return sums;
+template <int step, typename T, int... l>
+ORTHOREAD_INLINE TwoPacks<T> add_across(TwoPacks<T> a, TwoPacks<T> b, std::integer_sequence<int, l...> lanes) {
+  return {add_across<step>(a.first, b.first, lanes), add_across<step>(a.second, b.second, lanes)};
 }
 
-/// Lane l of the result is the sum of all lanes of pack_of(l), and so for each of Packs. A binary tree over the packs:
-/// each node halves the number of lanes still to be summed. Few packs are needed at a time, so all stay in registers.
+/// Lane l of the result is the sum of all lanes of pack_of(l), and so for each of TwoPacks. A binary tree over the
+/// packs: each node halves the number of lanes still to be summed. Few packs are needed at a time, so all stay in
+/// registers.
 template <typename T, int first = 0, int count = Pack<T>::lanes, class PackOf>
 ORTHOREAD_INLINE auto sums_of(const PackOf& pack_of) {
   if constexpr (count == 1) {
