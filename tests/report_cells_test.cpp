@@ -4,6 +4,7 @@
 #include "tests/report_runs.h"
 
 #include <filesystem>
+#include <set>
 
 using namespace orthoread;
 
@@ -126,16 +127,19 @@ TEST_CASE("report: the key of a plot has as many lines as it needs") {
     REQUIRE(run_shell(fmt::format("orthoread report '{}' --compare {} --out '{}'", runs, setting, out)).exit_code == 0);
     for (const char* plot : {"escape", "escape_time", "accuracy", "loss"}) {
       const std::string svg = read_file(fmt::format("{}/plots/{}_v80_s512.svg", out, plot));
+      std::set<double> rows;
       for (const Json& level : levels) {
         const std::string text = text_of(level);
-        const double end = place_of(svg, text).right + 9 * static_cast<double>(text.size());
+        const Place place = place_of(svg, text);
+        const double end = place.right + 9 * static_cast<double>(text.size());
         CHECK_MESSAGE(end <= 480, fmt::format("{}: {} ends at {}", plot, text, end));
+        rows.insert(place.down);
       }
-      CHECK(place_of(svg, text_of(levels.front())).down < place_of(svg, text_of(levels.back())).down);
+      CHECK(rows.size() == 2);
     }
   };
-  check_key("read", {"raw", "ns0", "ns1", "ns2", "ns3", "ns5"});
-  check_key("lr", {0.000123456, 0.000234567, 0.000345678, 0.000456789});
+  check_key("read", {"raw", "ns0", "ns1", "ns3", "ns5"});
+  check_key("lr", {0.000123456, 0.000234567, 0.000345678});
 }
 
 TEST_CASE("report: a run that is there twice") {
