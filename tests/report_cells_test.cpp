@@ -21,7 +21,8 @@ Place place_of(const std::string& svg, const std::string& text) {
   const size_t found = svg.find("<text>" + text + "</text>");
   REQUIRE_MESSAGE(found < svg.size(), text);
   const std::string before = "translate(";
-  const size_t at = svg.rfind(before, found) + before.size();
+  const size_t last = svg.rfind(before, found), at = last + before.size();
+  REQUIRE(last < found);
   return {std::stod(svg.substr(at)), std::stod(svg.substr(svg.find(',', at) + 1))};
 }
 

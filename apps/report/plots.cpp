@@ -35,11 +35,11 @@ constexpr const char* kFrame =
     "set border 3 lw 0.8\nset tics nomirror out scale 0.6\nset grid ytics lt 1 lw 0.4 lc rgb '#cccccc'\n";
 constexpr const char* kPercent = "set yrange [0:100]\nset ytics 0,20,100\nset format y '%g %%'\n";
 
-/// The key of the levels, above the plot, in rows of which none is wider than it.
+/// The key of the levels, above the plot, in as many rows as keep it inside the picture.
 std::string key_of(const Grouping& grouping) {
   size_t longest = 0;
   for (const Json& level : grouping.levels) longest = std::max(longest, text_of(level).size());
-  constexpr size_t kRoom = 400, kLine = 62, kCharacter = 9;  // pixels; kLine with the space around it
+  constexpr size_t kRoom = 400, kLine = 62, kCharacter = 9;  // pixels; kLine is a sample with the space around it
   const size_t levels = grouping.levels.size(), fit = std::max<size_t>(1, kRoom / (kLine + kCharacter * longest));
   const size_t rows = (levels + fit - 1) / fit, columns = (levels + rows - 1) / rows;
   return fmt::format("set key tmargin left horizontal Left reverse samplen 3 maxcols {}\n", columns);

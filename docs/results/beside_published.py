@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A table of runs beside the published ones of equal seed and read, in Markdown.
 
-usage: beside_published.py TABLE.jsonl PUBLISHED.jsonl EXPERIMENT
+usage: beside_published.py TABLE.jsonl PUBLISHED.jsonl EXPERIMENT…
 """
 import json
 import pathlib
@@ -13,10 +13,16 @@ def escape(evaluations):
     return next((str(step) for step, accuracy, _ in evaluations if accuracy >= 0.8), "-")
 
 
-def main(table, published, experiment):
+def main(table, published, *experiments):
     read = lambda path: [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
-    theirs = {(run["seed"], "raw" if run["variant"] == "baseline" else run["variant"]): run
-              for run in read(published) if run["experiment"] == experiment}
+    theirs = {}
+    for run in read(published):
+        if run["experiment"] not in experiments:
+            continue
+        key = run["seed"], "raw" if run["variant"] == "baseline" else run["variant"]
+        if key in theirs:
+            sys.exit(f"beside_published.py: seed {key[0]} with {key[1]} is published twice in {', '.join(experiments)}")
+        theirs[key] = run
     print("| seed | read | accuracy here | published | escapes at step, here | published |")
     print("|---|---|---|---|---|---|")
     for run in sorted(read(table), key=lambda run: (run["settings"]["seed"], run["settings"]["read"] != "raw")):
@@ -27,6 +33,6 @@ def main(table, published, experiment):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -12,7 +12,9 @@ def unpack(table, folder):
     for line in pathlib.Path(table).read_text().splitlines():
         run = json.loads(line)
         to = pathlib.Path(folder) / "runs" / run["run"]
-        to.mkdir(parents=True, exist_ok=True)
+        if to.exists():
+            sys.exit(f"unpack.py: {to} exists already; unpack into a new folder")
+        to.mkdir(parents=True)
         config = {"settings": run["settings"], "environment": run["environment"]}
         metrics = [{"step": step, "val_loss": loss, "val_accuracy": accuracy}
                    for step, accuracy, loss in run["evaluations"]]

@@ -4,8 +4,8 @@
 
 namespace orthoread::ORTHOREAD_ISA {
 
-/// The widest heads that are computed token by token: wider ones are faster in blocks. kWidestRaw is for both passes of
-/// the raw read, kWidestForward for both of ns0, kWidestBackward for reads that need C^T C.
+/// The widest heads that are computed token by token: wider ones take no longer in blocks. kWidestRaw is for both
+/// passes of the raw read, kWidestForward for both of ns0, kWidestBackward for reads that need C^T C.
 inline constexpr int64_t kWidestRaw = 64, kWidestForward = 96, kWidestBackward = 144;
 
 /// body(Width), with the width known to the compiler where models use it, up to `widest`. (Every width takes seconds to

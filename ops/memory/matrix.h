@@ -1,4 +1,4 @@
-// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says. Each reads the matrix
+// Passes over one matrix of the memory, width x width and row-major, padded as vector.h says. A sweep reads the matrix
 // once, a strip of columns at a time that fits the registers, and each strip row by row.
 #pragma once
 
@@ -108,7 +108,8 @@ ORTHOREAD_INLINE void sum_rows(W width, Direction direction, const T* matrix, co
       direction);
 }
 
-/// y = matrix x: y[i] = row_i . x.
+/// y = matrix x: y[i] = row_i . x. (GCC must be told to inline what computes a row: a call would pass packs through
+/// memory.)
 template <typename T, class W>
 ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, T* y) {
   constexpr int lanes = Pack<T>::lanes;
@@ -123,29 +124,29 @@ ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, T* y) {
   }
 }
 
-/// y = matrix x and z = matrix w. In one pass over the matrix, unless the first-level cache is known to hold it: then
-/// one after the other takes fewer registers.
+/// y = matrix x and z = matrix w, which overlap no other argument. In one pass over the matrix, unless the first-level
+/// cache is known to hold it: then one after the other takes fewer registers.
 template <typename T, class W>
 ORTHOREAD_INLINE void dot_rows(W width, const T* matrix, const T* x, const T* w, T* y, T* z) {
   if constexpr (W::constant > 0 && fits_first_level<T>(W{})) {
     dot_rows(width, matrix, x, y);
     dot_rows(width, matrix, w, z);
-    return;
-  }
-  constexpr int lanes = Pack<T>::lanes;
-  for (int i = 0; i < width.value; i += lanes) {
-    const auto products_of = [&](int l) __attribute__((always_inline)) {
-      const T* row = matrix + (i + l) * width.value;
-      TwoPacks<T> products = {load(row) * load(x), load(row) * load(w)};
-      for (int c = lanes; c < width.value; c += lanes) {
-        const Pack<T> m = load(row + c);
-        products = {fma(m, load(x + c), products.first), fma(m, load(w + c), products.second)};
-      }
-      return products;
-    };
-    const TwoPacks<T> sums = sums_of<T>(products_of);
-    store(y + i, sums.first);
-    store(z + i, sums.second);
+  } else {
+    constexpr int lanes = Pack<T>::lanes;
+    for (int i = 0; i < width.value; i += lanes) {
+      const auto products_of = [&](int l) __attribute__((always_inline)) {
+        const T* row = matrix + (i + l) * width.value;
+        TwoPacks<T> products = {load(row) * load(x), load(row) * load(w)};
+        for (int c = lanes; c < width.value; c += lanes) {
+          const Pack<T> m = load(row + c);
+          products = {fma(m, load(x + c), products.first), fma(m, load(w + c), products.second)};
+        }
+        return products;
+      };
+      const TwoPacks<T> sums = sums_of<T>(products_of);
+      store(y + i, sums.first);
+      store(z + i, sums.second);
+    }
   }
 }
 
