@@ -143,6 +143,21 @@ TEST_CASE("report: the key of a plot has as many lines as it needs") {
   check_key("lr", {0.000123456, 0.000234567, 0.000345678});
 }
 
+TEST_CASE("report: ten levels have ten kinds of line") {
+  const TemporaryFolder folder;
+  for (int64_t k = 0; k < 10; ++k) {
+    const std::string read = fmt::format("ns{}", k);
+    write_run(folder / ("runs/" + read), settings_of(read, 1), accuracies(1000));
+  }
+  REQUIRE(run_shell(fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out")).exit_code == 0);
+  const std::string svg = read_file(folder / "out/plots/escape_v80_s512.svg"), begin = "<path stroke='rgb(";
+  std::set<std::string> kinds;
+  for (size_t at = svg.find(begin); at < svg.size(); at = svg.find(begin, at + 1))
+    kinds.insert(svg.substr(at, svg.find("d='", at) - at));  // colour and dashes
+  std::erase_if(kinds, [](const std::string& kind) { return contains(kind, "gridline"); });
+  CHECK(kinds.size() == 10);
+}
+
 TEST_CASE("report: a run that is there twice") {
   const TemporaryFolder folder;
   write_run(folder / "a", settings_of("ns5", 1), accuracies(1200));

@@ -21,9 +21,12 @@ constexpr Style kStyles[] = {{"#d55e00", "(9,4)"},      {"#0072b2", "solid"}, {"
                              {"#aa4499", "(12,3,2,3)"}, {"#56b4e9", "(5,2)"}, {"#e69f00", "(14,3,2,3,2,3)"},
                              {"#666666", "(4,6)"}};
 
-const Style& style_of(const Grouping& grouping, const Cell& cell) {
-  return kStyles[grouping.level_index(cell.level) % std::size(kStyles)];
+/// From the eighth level on a colour comes again, with the dashes of another.
+Style style_of(size_t level) {
+  constexpr size_t styles = std::size(kStyles);
+  return {kStyles[level % styles].color, kStyles[(level + level / styles) % styles].dashes};
 }
+Style style_of(const Grouping& grouping, const Cell& cell) { return style_of(grouping.level_index(cell.level)); }
 
 /// "with lines ..." in a level's style. `transparency` is hexadecimal, 00 for opaque.
 std::string line(const Style& style, const char* with, double width, const char* transparency = "00") {
@@ -114,7 +117,7 @@ void add_solved(Album& album, const Grouping& grouping, const std::vector<Group>
   }
   std::string curves;
   for (const auto& [level, lines] : rows) {
-    const Style& style = kStyles[level % std::size(kStyles)];
+    const Style style = style_of(level);
     script += block(fmt::format("level{}", level), lines);
     curves += fmt::format(
         "{}$level{} using 3:2:($4-$3):(0) with vectors nohead lw 2 dashtype {} lc rgb '{}', "
@@ -150,7 +153,7 @@ std::string escape_script(const Grouping& grouping, const Group& group, const st
       if (point.censored > 0 && point.time < end)
         marks += fmt::format("{0:.6g} {1:.6g}\n{0:.6g} {2:.6g}\n\n", point.time / unit, escaped - 2, escaped + 2);
     }
-    const Style& style = style_of(grouping, grouping.cells[i]);
+    const Style style = style_of(grouping, grouping.cells[i]);
     script += block(fmt::format("steps{}", i), steps);
     plots += fmt::format("{}$steps{} {} title {}", plots.empty() ? "plot " : ", ", i, line(style, "steps", 2.5),
                          plot_text(text_of(grouping.cells[i].level)));
@@ -254,7 +257,7 @@ void add_curves(Album& album, const Grouping& grouping, const Group& group, cons
       if (!run->evaluations.empty()) end = std::max(end, run->evaluations.back().step);
     }
     script += block(fmt::format("runs{}", i), runs) + block(fmt::format("median{}", i), median);
-    const Style& style = style_of(grouping, cell);
+    const Style style = style_of(grouping, cell);
     thin += fmt::format("{}$runs{} {} notitle", thin.empty() ? "plot " : ", ", i, line(style, "lines", 0.8, "80"));
     thick += fmt::format(", $median{} {} title {}", i, line(style, "lines", 3), plot_text(text_of(cell.level)));
     medians.push_back(fmt::format(fmt::runtime(of.median), text_of(cell.level), last));
