@@ -28,6 +28,48 @@ Place place_of(const std::string& svg, const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("report: what follows from the seed does not part a cell, wherever it is written") {
+  // The number of cells of runs with seeds 11 to 14 of raw and ns5, and what varies between these.
+  const auto cells = [](const std::function<void(Json&)>& change) {
+    const TemporaryFolder folder;
+    for (const std::string read : {"raw", "ns5"}) {
+      for (int64_t seed = 11; seed <= 14; ++seed) {
+        Json settings = settings_of(read, seed);
+        change(settings);
+        write_run(folder / fmt::format("{}{}", read, seed), settings, accuracies(0));
+      }
+    }
+    const Json comparison = compare({folder.path()});
+    return fmt::format("{} {}", comparison["cells"].size(), comparison["varying"].dump());
+  };
+  const auto init = [](Json& settings, const std::string& folder, const std::string& weights = "") {
+    const std::string seed = settings["seed"].dump();
+    settings["init"] = folder + "/seed" + seed + ".safetensors";
+    settings["init_sha256"] = "ab" + weights + seed;
+  };
+  CHECK(cells([&](Json& run) { init(run, "/disk12/weights"); }) == "2 []");
+  // One folder of weights on two machines; and a table's runs, which name only the file.
+  CHECK(cells([&](Json& run) { init(run, run["read"] == "raw" ? "/home/a" : "/scratch/b"); }) == "2 []");
+  CHECK(cells([&](Json& run) { init(run, run["seed"] < 13 ? "" : "/home/a"); }) == "2 []");
+  // Other weights under the same names are another way to start.
+  CHECK(cells([&](Json& run) { init(run, run["read"] == "raw" ? "/a" : "/b", run["read"]); }) == "2 [\"init\"]");
+  CHECK(cells([](Json& run) { run["init"] = run["seed"] < 13 ? "/a/same" : "/b/same"; }) == "4 [\"init\"]");
+  // The same data for all seeds, which one of them has for its seed.
+  CHECK(cells([](Json& run) { run["data_seed"] = 12; }) == "2 []");
+  CHECK(cells([](Json& run) { run["data_seed"] = run["read"] == "raw" ? Json(12) : run["seed"]; }) ==
+        "2 [\"data_seed\"]");
+}
+
+TEST_CASE("report: runs with the least that a config.json says") {
+  const TemporaryFolder folder;
+  for (const std::string read : {"raw", "ns5"}) write_run(folder / read, {{"read", read}, {"seed", 1}}, accuracies(0));
+  const ProgramResult result =
+      run_shell(fmt::format("orthoread report '{}' --out '{}'", folder.path(), folder / "out"));
+  CHECK_MESSAGE(result.exit_code == 0, result.err);
+  check_usage_error(fmt::format("orthoread report '{}' --out ''", folder.path()),
+                    "--out: a folder is expected, not ''");
+}
+
 TEST_CASE("report: half of a sweep") {
   const TemporaryFolder folder;
   write_synthetic_runs(folder / "runs");
@@ -214,8 +256,8 @@ TEST_CASE("report: what makes a cell") {
   run("from8", settings);
   comparison = compare({folder.path()});
   CHECK(comparison["varying"] == Json({"init"}));
-  CHECK(entry(comparison["cells"], {{"init", "/weights8/seed{seed}.safetensors"}})["runs"] == 1);
-  CHECK(comparison["cells"].size() == 4);
+  CHECK(entry(comparison["cells"], {{"init", "/weights8/seed{seed}.safetensors"}})["runs"] == 2);
+  CHECK(comparison["cells"].size() == 3);
 
   settings = settings_of("ns5", 3);
   settings["data_seed"] = 4;

@@ -223,7 +223,7 @@ TEST_CASE("sweep: diverging runs are counted") {
 TEST_CASE("sweep: on a signal and at the time limit everything is saved") {
   const std::string text = grid(R"("steps": 100000)", R"("seed": [1, 2, 3])");
   const Files files(text);
-  for (const std::string signal : {"TERM", "USR1"}) {
+  for (const std::string signal : {"TERM", "USR1", "HUP"}) {
     const ProgramResult result = run_shell("'" ORTHOREAD_PROGRAM "' sweep " + files.arguments() +
                                            " --quiet --jobs 2 & sleep 1; kill -" + signal + " $!; wait $!");
     CHECK_MESSAGE(result.exit_code == 75, result.err);
@@ -236,6 +236,35 @@ TEST_CASE("sweep: on a signal and at the time limit everything is saved") {
   CHECK_MESSAGE(limited.exit_code == 75, limited.err);
   CHECK(contains(limited.err, "the time limit is near"));
   CHECK(asked(files.arguments() + " --status")["counts"]["interrupted"] == 2);
+}
+
+TEST_CASE("sweep: a terminal that closes leaves every run saved, nohup lets them go on") {
+  const std::string in_session = "setsid sh -c '";  // the signal reaches the sweep and its runs, as a terminal's does
+  const Files files(grid(R"("steps": 100000)", R"("seed": [1, 2])"));
+  const auto hang_up = [&](const std::string& before, const std::string& after) {
+    return run_shell(in_session + before + " \"" ORTHOREAD_PROGRAM "\" sweep " + files.arguments() +
+                     " --quiet --jobs 2 & sleep 1; trap : HUP; kill -HUP 0; " + after + "'");
+  };
+  const ProgramResult result = hang_up("", "wait $!");
+  CHECK_MESSAGE(result.exit_code == 75, result.err);
+  CHECK(asked(files.arguments() + " --status")["counts"]["interrupted"] == 2);
+  const Json list = asked(files.arguments() + " --list");
+  for (const Json& run : list)
+    CHECK(contains(read_file(run["folder"].get<std::string>() + "/log.txt"), "interrupted after"));
+
+  const ProgramResult goes_on =
+      hang_up("nohup", "sleep 1; kill -0 $! && kill -TERM $!; wait $!");  // kill -0: it is there
+  CHECK_MESSAGE(goes_on.exit_code == 75, goes_on.err);
+}
+
+TEST_CASE("sweep: the time left is not less than that of its longest run") {
+  const Files files(grid(R"("steps": 400)", R"("seed": [1, 2])"));
+  REQUIRE(files.sweep("--index 0").exit_code == 0);
+  const auto seconds_left = [&](const char* jobs) {
+    return asked(files.arguments() + " --status --jobs " + jobs)["seconds_left"].get<double>();
+  };
+  CHECK(seconds_left("16") == doctest::Approx(seconds_left("1")));
+  CHECK(seconds_left("1") > 0);
 }
 
 TEST_CASE("sweep: a signal while runs start is no failure of theirs") {

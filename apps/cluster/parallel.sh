@@ -1,5 +1,6 @@
 #!/bin/bash
-# A sweep by GNU parallel, on this machine's cores or over several hosts that see the folder and have the program:
+# A sweep by GNU parallel, on this machine's cores (tested) or over several hosts that see this folder and FOLDER under the
+# same paths and have the program (not tried):
 #
 #   bash parallel.sh GRID.json FOLDER [FLAG OF parallel]…      such as --jobs 8, or --sshlogin big,other
 #
@@ -15,5 +16,5 @@ todo=${status#*'"todo":"'} todo=${todo%%'"'*}
 [ -n "$todo" ] || { echo "nothing is left to do in $folder"; exit 0; }
 # One index per line, from ranges such as 0-3,7. When interrupted, the runs have a minute to save and exit.
 for range in ${todo//,/ }; do seq "${range%-*}" "${range#*-}"; done |
-  parallel --quote --line-buffer --tag --termseq TERM,60000,KILL "$@" \
+  parallel --quote --workdir "$PWD" --line-buffer --tag --termseq TERM,60000,KILL "$@" \
     "$program" sweep "$grid" --out "$folder" --jobs 1 --index {}

@@ -128,7 +128,9 @@ void add_log_rank(Json& entry, const Cell& a, const Cell& b, Json& warnings) {
   entry["logrank_p"] = test ? Json(test->p) : Json();
   constexpr double kFew = 5;
   if (!test) {
-    warnings.push_back("Log-rank test: not computed, because no run escapes or one side has no evaluations.");
+    warnings.push_back(
+        "Log-rank test: not computed, because no run escapes, all that are left escape at once, or one side has no "
+        "evaluations.");
   } else if (std::min(test->expected_a, test->expected_b) < kFew) {
     warnings.push_back(
         fmt::format("Log-rank test: {:.1f} and {:.1f} escapes are expected; with fewer than {} on a side "
@@ -306,16 +308,19 @@ Json describe_learning_rates(const Grouping& grouping, const Json& cells) {
 /// is only one rate.
 std::string selected_text(const Grouping& grouping, const Json& rates) {
   std::vector<std::string> parts;
+  bool many = false;
   for (const Json& level : grouping.levels) {
     int64_t solved = 0, runs = 0;
+    std::set<std::string> tried;
     for (const Json& rate : rates) {
+      if (rate[grouping.compare] == level) tried.insert(rate["lr"].dump());
       if (rate["selected"] == false || rate[grouping.compare] != level) continue;
       solved += rate["solved"].get<int64_t>();
       runs += rate["runs"].get<int64_t>();
     }
-    parts.push_back(fmt::format("{} {} of {} runs", text_of(level), solved, runs));
+    many = many || tried.size() > 1;
+    if (runs > 0) parts.push_back(fmt::format("{} {} of {} runs", text_of(level), solved, runs));
   }
-  const bool many = std::any_of(rates.begin(), rates.end(), [](const Json& rate) { return rate["selected"] == false; });
   return many ? fmt::format("{}", fmt::join(parts, ", ")) : "";
 }
 

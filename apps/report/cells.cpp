@@ -1,5 +1,7 @@
 #include "apps/report/cells.h"
 
+#include "apps/report/cell_settings.h"
+
 #include <algorithm>
 #include <cctype>
 #include <map>
@@ -42,22 +44,6 @@ bool value_less(const Json& a, const Json& b) {
   return natural_less(text_of(a), text_of(b));
 }
 
-/// The text with {seed} in place of the seed's number, where that is not part of a longer number.
-std::string without_seed(const std::string& text, const std::string& seed) {
-  std::string result;
-  for (size_t i = 0; i < text.size();) {
-    const size_t end = digits_end(text, i);
-    if (end == i) {
-      result += text[i++];
-      continue;
-    }
-    const std::string digits = text.substr(i, end - i);
-    result += digits == seed ? "{seed}" : digits;
-    i = end;
-  }
-  return result;
-}
-
 /// The distinct values, sorted.
 std::vector<Json> distinct(std::vector<Json> values) {
   std::sort(values.begin(), values.end(), value_less);
@@ -95,24 +81,16 @@ std::string Grouping::about(const Json& entry, const std::string& what) const {
   return settings.empty() ? what : settings_text(settings) + ", " + what;
 }
 
-Json cell_settings(Json settings) {
-  const Json seed = settings.value("seed", Json());
-  if (settings.value("data_seed", Json()) == seed) settings.erase("data_seed");
-  settings.erase("seed");
-  settings.erase("init_sha256");  // of a file that `init` names
-  const auto init = settings.find("init");
-  if (init != settings.end() && init->is_string()) *init = without_seed(init->get<std::string>(), seed.dump());
-  return settings;
-}
-
 Grouping group_runs(const std::vector<Run>& runs, const std::string& compare) {
   Grouping grouping;
   grouping.compare = compare;
   std::vector<Json> settings;
   std::vector<std::string> keys;
-  for (const Run& run : runs) {
-    settings.push_back(cell_settings(run.settings));
-    for (const auto& [key, value] : settings.back().items())
+  for (const Run& run : runs) settings.push_back(run.settings);
+  const CellSettings cell_settings(settings);
+  for (Json& of_run : settings) {
+    of_run = cell_settings.of(of_run);
+    for (const auto& [key, value] : of_run.items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   }
   check(runs.empty() || std::find(keys.begin(), keys.end(), compare) != keys.end(),

@@ -23,7 +23,7 @@ struct Grouping {
   std::string compare;               // the compared setting
   std::vector<Json> levels;          // its values, raw first, then in order
   std::vector<std::string> varying;  // the other settings that vary
-  Json shared;                       // the settings that do not vary, by name
+  Json shared = Json::object();      // the settings that do not vary, by name
   std::vector<Cell> cells;           // by group, then by level
   std::vector<Group> groups;
 
@@ -35,12 +35,9 @@ struct Grouping {
   std::string about(const Json& entry, const std::string& what) const;
 };
 
-/// The settings that define a run's cell: without the seed and what follows from it.
-Json cell_settings(Json settings);
-
-/// Groups the runs, which must outlive the result. Settings that follow from the seed do not separate cells: a
-/// data_seed that equals it, and its number in the name of an initial checkpoint. A setting that is missing in a
-/// config.json has the default of `train`. An Error if no run has the setting `compare`.
+/// Groups the runs, which must outlive the result. Settings that follow from the seed do not separate cells
+/// (cell_settings.h). A setting that is missing in a config.json has the default of `train`. An Error if no run has the
+/// setting `compare`.
 Grouping group_runs(const std::vector<Run>& runs, const std::string& compare);
 
 /// One value, or several settings, as text: "v80_s512, lr 0.003".

@@ -114,7 +114,7 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
   for (HazardRatio& ratio : ratios) {
     ratio.warnings = warnings;
     if (ratio.intervals == 0 || reference.intervals == 0) {
-      ratio.warnings = {"not computed, because one side has no evaluations."};
+      ratio.warnings = {"not computed, because one side has no interval between evaluations before an escape."};
     } else if (reference.escapes == 0) {
       ratio.warnings.push_back(fmt::format("not computed, because no run of {} escapes.", text_of(reference.level)));
     } else if (ratio.escapes == 0) {
@@ -125,8 +125,8 @@ std::vector<HazardRatio> hazard_ratios(const Grouping& grouping, const std::vect
       ratio.warnings.emplace_back("not computed, because all runs of one side escape at their first evaluation.");
     } else if (!fit) {
       ratio.warnings.emplace_back(
-          "not computed, because the settings alone tell which runs escape (separation): the likelihood has no "
-          "maximum.");
+          "not computed, because the settings and the step alone tell which runs escape (separation): the likelihood "
+          "has no maximum.");
     } else {
       const auto column = std::find(columns.begin(), columns.end(), std::pair(grouping.compare, ratio.level));
       const auto at = static_cast<size_t>(column - columns.begin());

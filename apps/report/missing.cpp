@@ -1,5 +1,7 @@
 #include "apps/report/missing.h"
 
+#include "apps/report/cell_settings.h"
+
 #include <algorithm>
 #include <map>
 
@@ -40,21 +42,23 @@ void add_unfinished(std::vector<std::string>& lines, const Json& comparison, siz
 
 Json describe_not_begun(const RunCollection& collection, const std::string& compare) {
   std::map<std::string, std::vector<std::string>> values;  // by setting, as JSON text
-  const auto note = [&](const Json& settings) {
-    const Json of_cell = cell_settings(settings);
+  std::vector<Json> all;
+  for (const Run& run : collection.runs) all.push_back(run.settings);
+  for (const PlannedRun& run : collection.not_begun) all.push_back(run.settings);
+  const CellSettings cell_settings(all);
+  for (const Json& settings : all) {
+    const Json of_cell = cell_settings.of(settings);
     for (const auto& [key, value] : of_cell.items()) {
       std::vector<std::string>& of_key = values[key];
       if (std::find(of_key.begin(), of_key.end(), value.dump()) == of_key.end()) of_key.push_back(value.dump());
     }
-  };
-  for (const Run& run : collection.runs) note(run.settings);
-  for (const PlannedRun& run : collection.not_begun) note(run.settings);
+  }
 
   Json entries = Json::array();
   std::map<std::string, size_t> places;
   for (const auto& [folder, settings] : collection.not_begun) {
     Json entry = Json::object();
-    const Json of_cell = cell_settings(settings);
+    const Json of_cell = cell_settings.of(settings);
     for (const auto& [key, value] : of_cell.items())
       if (key == compare || values[key].size() > 1) entry[key] = value;
     const auto [found, is_new] = places.emplace(entry.dump(), entries.size());

@@ -42,6 +42,7 @@ int run_report(const ReportFlags& flags) {
   flags.common.apply();
   check(!flags.until || *flags.until >= 1, "--until: a whole number from 1 is allowed, not {}",
         flags.until.value_or(1));
+  check(!flags.out.empty(), "--out: a folder is expected, not ''");
   const RunCollection collection = read_runs(flags.folders, flags.until);
   const Grouping grouping = group_runs(collection.runs, flags.compare);
   Json comparison = analyze(grouping, collection);

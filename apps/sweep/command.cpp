@@ -5,6 +5,7 @@
 #include "apps/sweep/machine.h"
 #include "apps/sweep/plan.h"
 #include "apps/sweep/sweep.h"
+#include "core/parallel.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,7 +20,7 @@ struct SweepFlags {
   std::optional<int> jobs;
   std::optional<int64_t> index, max_failures;
   int64_t chunk = 1;
-  std::string shard, time_limit;
+  std::optional<std::string> shard, time_limit;
 };
 
 /// The seconds in "2h30m", "45m", "90s", "1d" or "90".
@@ -67,7 +68,7 @@ std::optional<ArrayTask> array_task() {
 std::vector<GridRun> chosen(const std::vector<GridRun>& all, const SweepFlags& flags, SweepView& view) {
   std::optional<int64_t> index = flags.index;
   std::string where = "--index";
-  if (!index && flags.shard.empty()) {
+  if (!index && !flags.shard) {
     if (const std::optional<ArrayTask> task = array_task()) {
       index = task->index;
       where = task->variable;
@@ -77,7 +78,7 @@ std::vector<GridRun> chosen(const std::vector<GridRun>& all, const SweepFlags& f
   const auto count = static_cast<int64_t>(all.size());
   std::vector<GridRun> runs;
   if (index) {
-    check(flags.shard.empty(), "--shard: not together with --index");
+    check(!flags.shard, "--shard: not together with --index");
     const int64_t last = (count - 1) / flags.chunk;
     check(0 <= *index && *index <= last, "{}: from 0 to {} is allowed for the {} runs of {}{}, not {}", where, last,
           count, flags.grid, flags.chunk > 1 ? fmt::format(" in chunks of {}", flags.chunk) : "", *index);
@@ -85,13 +86,13 @@ std::vector<GridRun> chosen(const std::vector<GridRun>& all, const SweepFlags& f
       runs.push_back(all[static_cast<size_t>(i)]);
     return runs;
   }
-  if (flags.shard.empty()) return all;
-  const size_t slash = std::min(flags.shard.find('/'), flags.shard.size());
-  const std::string_view text = flags.shard;
+  if (!flags.shard) return all;
+  const std::string_view text = *flags.shard;
+  const size_t slash = std::min(text.find('/'), text.size());
   const int64_t part = number_from<int64_t>(text.substr(0, slash)).value_or(-1);
   const int64_t parts = number_from<int64_t>(text.substr(std::min(slash + 1, text.size()))).value_or(0);
   check(parts >= 1 && 0 <= part && part <= parts,
-        "--shard: I/N with whole numbers, N from 1 and I from 0 to N, is allowed, not '{}'", flags.shard);
+        "--shard: I/N with whole numbers, N from 1 and I from 0 to N, is allowed, not '{}'", text);
   for (const GridRun& run : all)
     if (run.index % parts == part % parts) runs.push_back(run);
   return runs;
@@ -158,10 +159,12 @@ int run_sweep(const SweepFlags& flags) {
   const std::vector<GridRun> all = read_grid(flags.grid);
   const int cpus = available_cpus(), threads = flags.common.threads.value_or(1);
   check(threads >= 1, "--threads: a whole number from 1 is allowed, not {}", threads);
+  set_threads(threads);  // refuses what every run would refuse
   check(flags.chunk >= 1, "--chunk: a whole number from 1 is allowed, not {}", flags.chunk);
   if (flags.common.instruction_set) check_instruction_set(*flags.common.instruction_set);
   const int jobs = flags.jobs.value_or(std::max(1, cpus / threads));
   check(jobs >= 1, "--jobs: a whole number from 1 is allowed, not {}", jobs);
+  check(!flags.out.empty(), "--out: a folder is expected, not ''");
   const SweepFolder folder(flags.out);
 
   if (flags.list || flags.status) {
@@ -184,9 +187,9 @@ int run_sweep(const SweepFlags& flags) {
     check(*flags.max_failures >= 1, "--max-failures: a whole number from 1 is allowed, not {}", *flags.max_failures);
     options.max_failures = std::min(options.max_failures, *flags.max_failures);
   }
-  if (!flags.time_limit.empty()) options.time_limit = parse_duration(flags.time_limit);
+  if (flags.time_limit) options.time_limit = parse_duration(*flags.time_limit);
   const int at_once = std::min(jobs, static_cast<int>(runs.size()));
-  if (at_once * threads > cpus) {
+  if (int64_t{at_once} * threads > cpus) {
     view.warn(
         fmt::format("orthoread: warning: {} jobs x {} threads are more than the {} CPUs that this process may use",
                     at_once, threads, cpus));

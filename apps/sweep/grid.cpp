@@ -184,6 +184,11 @@ class GridReader {
     for (const auto& [key, value] : varied) run.varied.emplace_back(key, text_of(value));
     resolve(run, where);
     run.name = name_of(run);
+    const std::string settings = identity(run.settings).dump();
+    const auto& [other, theirs] = *by_hash_.try_emplace(run.hash, run.name, settings).first;
+    check(theirs.second == settings,
+          "{}, run {}: its settings have the same hash, {}, as those of {}; change a seed of one of them", where,
+          run.index, other, theirs.first);
     runs_.push_back(std::move(run));
   }
 
@@ -217,6 +222,7 @@ class GridReader {
   std::string path_;
   std::map<std::string, FlagKind> keys_;
   std::vector<GridRun> runs_;
+  std::map<std::string, std::pair<std::string, std::string>> by_hash_;  // the name and the settings of the first run
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "apps/sweep/run_process.h"
 
+#include "apps/leave_signals.h"
 #include "apps/sweep/sweep_folder.h"
 
 #include <fcntl.h>
@@ -37,9 +38,7 @@ std::string new_lines(const std::string& path, int64_t& begin) {
 [[noreturn]] void become(pid_t parent, int log, int nothing, char* const* arguments) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(75);  // the sweep died before prctl
-  sigset_t leave;
-  ::sigemptyset(&leave);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaddset(&leave, signal);
+  const sigset_t leave = leave_signals();
   ::sigprocmask(SIG_SETMASK, &leave, nullptr);
   ::dup2(nothing, STDIN_FILENO);
   ::dup2(nothing, STDOUT_FILENO);

@@ -1,6 +1,7 @@
 #include "apps/sweep/sweep.h"
 
 #include "apps/commands.h"
+#include "apps/leave_signals.h"
 #include "apps/progress.h"
 #include "apps/train/run_folder.h"
 #include "data/folder_lock.h"
@@ -21,14 +22,12 @@ constexpr double kHeldSeconds = 2;     // between checks of a run that another p
 constexpr double kLeaveSeconds = 2;    // for a run to save and exit, plus
 constexpr double kLeaveSteps = 10;     // this many steps: a step with an evaluation takes several times as long
 constexpr double kStartSeconds = 0.3;  // to start a run's process
-constexpr int kSignals[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 
-/// Blocks the signals, which only wait() then receives.
+/// Blocks the signals to leave, and those of runs that end: only wait() then receives them.
 class Signals {
  public:
-  Signals() {
-    ::sigemptyset(&set_);
-    for (const int signal : kSignals) ::sigaddset(&set_, signal);
+  Signals() : set_(leave_signals()) {
+    ::sigaddset(&set_, SIGCHLD);
     ::sigprocmask(SIG_BLOCK, &set_, &before_);
   }
   ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
@@ -51,6 +50,19 @@ std::string final_accuracy(const std::string& folder) {
   const Json accuracy = read_result(folder).value("final_val_accuracy", Json());
   return accuracy.is_number() ? fmt::format(", accuracy {:.3f}", accuracy.get<double>()) : "";
 }
+
+/// Work that `jobs` processes share: no run is faster than one process.
+class WorkLeft {
+ public:
+  void add(double seconds) {
+    total_ += seconds;
+    longest_ = std::max(longest_, seconds);
+  }
+  double seconds(int jobs) const { return std::max(longest_, total_ / jobs); }
+
+ private:
+  double total_ = 0, longest_ = 0;
+};
 
 class Sweep {
  public:
@@ -154,8 +166,13 @@ class Sweep {
     const int64_t next = std::min(run.config.steps, (task.checkpoint / every + 1) * every);
     const std::optional<double> step_seconds = times_.of(run.settings);
     if (options_.time_limit && step_seconds &&
-        elapsed() + kStartSeconds + static_cast<double>(next - task.checkpoint) * *step_seconds > last_moment())
+        elapsed() + kStartSeconds + static_cast<double>(next - task.checkpoint) * *step_seconds > last_moment()) {
+      if (!told_of_limit_)
+        view_.note(fmt::format(
+            "stays   {}, as any run that cannot reach its next checkpoint, step {}, within the limit", run.name, next));
+      told_of_limit_ = true;
       return;
+    }
     const std::string folder = folder_.make_folder(run);
     remove_failure(folder);
     std::vector<std::string> flags = run.flags;
@@ -244,19 +261,19 @@ class Sweep {
 
   /// Negative if some kind of run has not been timed.
   double time_left(const std::vector<SweepView::Job>& jobs) const {
-    double seconds = 0;
+    WorkLeft left;
     for (const SweepView::Job& job : jobs) {
       if (job.step_seconds <= 0) return -1;
-      seconds += static_cast<double>(job.steps - job.step) * job.step_seconds;
+      left.add(static_cast<double>(job.steps - job.step) * job.step_seconds);
     }
     for (const Task* task : queue_) {
       std::optional<double> step = times_.of(task->run->settings);
       for (size_t i = 0; i < jobs.size() && !step; ++i)
         if (StepTimes::same_cost(active_[i].task->run->settings, task->run->settings)) step = jobs[i].step_seconds;
       if (!step) return -1;
-      seconds += static_cast<double>(task->run->config.steps - task->checkpoint) * *step;
+      left.add(static_cast<double>(task->run->config.steps - task->checkpoint) * *step);
     }
-    return seconds / options_.jobs;
+    return left.seconds(options_.jobs);
   }
 
   int exit_code() {
@@ -280,7 +297,7 @@ class Sweep {
   std::vector<Active> active_;
   StepTimes times_;
   int64_t failures_ = 0;
-  bool leaving_ = false, too_many_failed_ = false, broken_ = false;
+  bool leaving_ = false, too_many_failed_ = false, broken_ = false, told_of_limit_ = false;
 };
 
 }  // namespace
@@ -293,15 +310,15 @@ std::optional<double> seconds_left(const SweepFolder& folder, const std::vector<
   StepTimes times;
   for (const GridRun& run : runs)
     if (folder.state_of(run) == RunState::done) times.add_result(run.settings, folder.folder_of(run));
-  double seconds = 0;
+  WorkLeft left;
   for (const GridRun& run : runs) {
     const RunState state = folder.state_of(run);
     if (state != RunState::pending && state != RunState::interrupted && state != RunState::running) continue;
     const std::optional<double> step = times.of(run.settings);
     if (!step) return std::nullopt;
-    seconds += static_cast<double>(run.config.steps - checkpoint_step(folder.folder_of(run))) * *step;
+    left.add(static_cast<double>(run.config.steps - checkpoint_step(folder.folder_of(run))) * *step);
   }
-  return seconds / jobs;
+  return left.seconds(jobs);
 }
 
 }  // namespace orthoread

@@ -19,8 +19,8 @@ struct SweepOptions {
 };
 
 /// Executes `runs` and returns the exit code: done; failed, if a run failed or diverged; interrupted, if a signal or
-/// the time limit left runs to do. Waits for runs that another process holds. On SIGINT, SIGTERM or
-/// SIGUSR1 all runs save and exit; further signals have no effect.
+/// the time limit left runs to do. Waits for runs that another process holds. On a signal of
+/// leave_signals.h all runs save and exit; further signals have no effect.
 int sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const SweepOptions& options, SweepView& view);
 
 /// Seconds until all runs are done, with `jobs` at once; nullopt if some kind of run has not been timed.

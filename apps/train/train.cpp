@@ -1,6 +1,7 @@
 #include "apps/commands.h"
 #include "apps/console.h"
 #include "apps/environment.h"
+#include "apps/leave_signals.h"
 #include "apps/progress.h"
 #include "apps/train/flags.h"
 #include "apps/train/outcome.h"
@@ -10,7 +11,6 @@
 #include "ops/simd/instruction_set.h"
 
 #include <chrono>
-#include <csignal>
 
 namespace orthoread {
 namespace {
@@ -22,17 +22,14 @@ struct TrainFlags {
   bool resume = false;
 };
 
-// Set by SIGINT, SIGTERM and SIGUSR1: finish the step, save, leave.
+// Set by a signal to leave: finish the step, save, leave.
 volatile std::sig_atomic_t stop_requested = 0;
 
 /// A sweep starts its runs with these signals blocked: those that have come by now are followed, too.
 void request_stops() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
-    std::signal(signal, [](int) { stop_requested = 1; });
-    sigaddset(&signals, signal);
-  }
+  const sigset_t signals = leave_signals();
+  for (const int signal : kLeaveSignals)
+    if (sigismember(&signals, signal) == 1) std::signal(signal, [](int) { stop_requested = 1; });
   sigprocmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
@@ -198,7 +195,7 @@ void add_train_command(Command& program) {
   flags->run.add_to(command);
   flags->common.add_to(command);
   command.footer(
-      "SIGINT, SIGTERM and SIGUSR1 finish the step, save, and exit with code 75.\n"
+      "SIGINT, SIGTERM, SIGUSR1 and SIGHUP finish the step, save, and exit with code 75.\n"
       "Example:\n  orthoread train --out runs/ns5_11 --setting v80_s512 --read ns5 --seed 11");
   command.runs([flags] { return run_train(*flags); });
 }
