@@ -57,6 +57,11 @@ TEST_CASE("grid: the product of the varying keys, the last one fastest") {
   CHECK(names.size() == runs.size());
 }
 
+TEST_CASE("grid: a value that is there twice, and names that differ in other letters alone") {
+  CHECK(refusal(R"({"name": "g", "vary": {"seed": [1, 2, 1]}})") == "grid.json, vary: seed: 1 is there twice");
+  CHECK(runs_of(R"({"name": "größe"})")[0].grid != runs_of(R"({"name": "grüße"})")[0].grid);
+}
+
 TEST_CASE("grid: different runs with the same hash are refused") {
   // Two seeds found by a search: one pair in 4 billion has the same eight digits.
   const std::string two = R"({"name": "g", "fixed": {"vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8,

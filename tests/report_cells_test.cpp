@@ -70,6 +70,19 @@ TEST_CASE("report: runs with the least that a config.json says") {
                     "--out: a folder is expected, not ''");
 }
 
+TEST_CASE("report: the page of 600 runs is below 2 MB") {
+  const TemporaryFolder folder;
+  for (const std::string read : {"raw", "ns0", "ns1", "ns3", "ns5"}) {
+    for (int64_t i = 0; i < 120; ++i) {
+      Json settings = settings_of(read, i % 24);
+      settings["lr"] = 0.001 * static_cast<double>(1 + i / 24);
+      write_run(folder / fmt::format("runs/{}{}", read, i), settings, accuracies(i % 3 == 0 ? 0 : 1000 + i / 24 * 200));
+    }
+  }
+  REQUIRE(run_shell(fmt::format("orthoread report '{}' --out '{}'", folder / "runs", folder / "out")).exit_code == 0);
+  CHECK(read_file(folder / "out/index.html").size() < 2'000'000);
+}
+
 TEST_CASE("report: half of a sweep") {
   const TemporaryFolder folder;
   write_synthetic_runs(folder / "runs");

@@ -268,6 +268,12 @@ Json describe_pooled(const Grouping& grouping) {
     entry["fisher_p"] = nullptr;
     if (i > 0 || runs.size() == 2) {
       add_fisher(entry, runs[i], runs[other], warnings);
+      std::set<int64_t> seeds;
+      for (const Run* run : runs[i]) seeds.insert(run->seed());
+      if (seeds.size() < runs[i].size())
+        warnings.push_back(
+            "Fisher's exact test: a seed has runs in several settings, which may share data and initial weights; the "
+            "test takes them to be independent.");
       if (sizes[i] != sizes[other] && grouping.groups.size() > 1) {
         warnings.push_back(
             fmt::format("{} and {} have different numbers of runs in some settings, which may explain a difference.",

@@ -49,6 +49,8 @@ std::string file_name(std::string text) {
   return text.substr(0, kLongestName);
 }
 
+std::string hash_of(const std::string& text) { return sha256(text).substr(0, 8); }
+
 /// Reads a file of grids.
 class GridReader {
  public:
@@ -128,6 +130,9 @@ class GridReader {
       check(list.is_array() && !list.empty(),
             "{}: {}: a list of values, or {{\"from\": A, \"to\": B}}, is allowed, not {}", where, key, list.dump());
       values.assign(list.begin(), list.end());
+      std::set<std::string> seen;
+      for (const Json& value : values)
+        check(seen.insert(value.dump()).second, "{}: {}: {} is there twice", where, key, value.dump());
     }
     for (const Json& value : values) check_value(key, value, where);
     return values;
@@ -160,7 +165,8 @@ class GridReader {
   void add_run(const std::string& grid, const Values& constant, const Values& varied, const std::string& where) {
     GridRun run;
     run.index = static_cast<int64_t>(runs_.size());
-    run.grid = file_name(grid);
+    const std::string plain = file_name(grid);
+    run.grid = plain == grid ? plain : plain + "-" + hash_of(grid);  // größe and grüße have the same plain name
     Values all = constant;
     all.insert(all.end(), varied.begin(), varied.end());
     const auto seed = std::find_if(all.begin(), all.end(), [](const auto& value) { return value.first == "seed"; });
@@ -209,7 +215,7 @@ class GridReader {
     } catch (const Error& error) {
       throw Error(fmt::format("{}, run {}: {}", where, run.index, error.what()));
     }
-    run.hash = sha256(identity(run.settings).dump()).substr(0, 8);
+    run.hash = hash_of(identity(run.settings).dump());
   }
 
   /// The values that vary (or else the grid's name), and the hash.
