@@ -2,7 +2,7 @@
 #include "apps/json_file.h"
 #include "apps/train/run_state.h"
 #include "data/files.h"
-#include "tests/program.h"
+#include "tests/sweep_files.h"
 
 #include <doctest/doctest.h>
 
@@ -16,15 +16,6 @@ namespace orthoread {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Runs that take a fraction of a second.
-const std::string kSmall = R"("vocab_size": 24, "seq_len": 32, "noise_vocab_size": 8, "frac_noise": 0.5, "dim": 16,
-  "batch_size": 4, "lr": 0.01, "eval_every": 20, "val_batches": 2, "checkpoint_every": 5)";
-
-std::string grid(const std::string& fixed, const std::string& vary) {
-  return R"({"name": "small", "fixed": {)" + kSmall + (fixed.empty() ? "" : ", " + fixed) + R"(}, "vary": {)" + vary +
-         "}}";
-}
 
 /// The files of the sweep's runs, by folder name, that must not depend on interruptions.
 std::map<std::string, std::string> results(const std::string& sweep) {
@@ -43,39 +34,6 @@ Json asked(const std::string& arguments) {
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   return parse_json(result.out, "stdout");
 }
-
-/// The text left on a terminal after a program's output. `drawn` receives the lines that were overdrawn.
-std::string screen_after(const std::string& output, std::string& drawn) {
-  std::vector<std::string> lines = {""};
-  for (size_t i = 0; i < output.size(); ++i) {
-    if (output[i] == '\n') {
-      lines.emplace_back();
-    } else if (output.compare(i, 2, "\x1b[") == 0) {  // cursor up n lines, or clear to the end
-      const size_t end = output.find_first_of("AJ", i);
-      const size_t up = output[end] == 'A' ? std::stoul(output.substr(i + 2)) : 0;
-      for (size_t n = 0; n < up; ++n) lines.pop_back();
-      if (output[end] == 'J') lines.back().clear();
-      i = end;
-    } else if (output[i] != '\r') {
-      lines.back() += output[i];
-      if (output.compare(i + 1, 1, "\r") == 0) drawn += lines.back() + "\n";
-    }
-  }
-  std::string screen;
-  for (size_t i = 0; i + 1 < lines.size(); ++i) screen += lines[i] + "\n";
-  return screen + lines.back();
-}
-
-struct Files {
-  TemporaryFolder folder;
-  std::string grid_file = folder / "grid.json", out = folder / "sweep";
-
-  explicit Files(const std::string& text) { write_file_atomically(grid_file, text); }
-  std::string arguments() const { return grid_file + " --out " + out; }
-  ProgramResult sweep(const std::string& flags = "") const {
-    return run_shell("orthoread sweep " + arguments() + " --quiet " + flags);
-  }
-};
 
 }  // namespace
 
@@ -491,46 +449,6 @@ TEST_CASE("sweep: one warning if the file system cannot lock") {
                        "works here, or give each sweep its own --shard or --index\n");
   CHECK(again.exit_code == 0);
   CHECK(again.err.empty());
-}
-
-TEST_CASE("sweep: the live view fits the terminal, and Ctrl-C restores it") {
-  const Files files(grid(R"("steps": 100000)", R"("read": ["raw"], "clip": [1, 2], "seed": [123456789])"));
-  if (run_shell("script -qfc true /dev/null < /dev/null").exit_code != 0) {
-    MESSAGE("skipped: script, which gives a program a terminal, is missing");
-    return;
-  }
-  // Ctrl-C reaches the shell too; some shells end at it, unless they have a trap.
-  const std::string session = "trap : INT; stty cols 80 rows 24; stty -g; " ORTHOREAD_PROGRAM " sweep " +
-                              files.arguments() + " --jobs 2; echo code $?; stty -g; touch " + files.out +
-                              "/session_ended";
-  // After both runs have started, watches the view for a second, then types Ctrl-C. The keyboard stays open until the
-  // session has ended, because `script` closes the terminal at the end of its input.
-  const ProgramResult result =
-      run_shell("(for i in $(seq 300); do [ $(cat " + files.out +
-                "/runs/*/metrics.jsonl 2> /dev/null | wc -l) -gt 100 ] && break; "
-                "sleep 0.1; done; sleep 1; printf '\\003'; "
-                "for i in $(seq 300); do [ -e " +
-                files.out + "/session_ended ] && break; sleep 0.1; done) | TERM=xterm NO_COLOR=1 script -qfc '" +
-                session + "' /dev/null");
-  std::string drawn;
-  const std::string screen = screen_after(result.out, drawn);
-  CAPTURE(screen);
-  CAPTURE(drawn);
-  std::vector<std::string> lines;
-  std::istringstream text(screen);
-  for (std::string line; std::getline(text, line);) lines.push_back(line);
-  REQUIRE(lines.size() >= 7);
-  CHECK(lines[0] == lines[6]);  // the settings of the terminal
-  CHECK(lines[1] == "2 runs (2 pending); 2 at once");
-  CHECK(lines[2] == "orthoread: signal 2: 2 running jobs save and leave");
-  CHECK(lines[3] == "2 interrupted");
-  CHECK(lines[4] == "run the same command again to continue");
-  CHECK(lines[5] == "code 75");
-  CHECK(contains(drawn, "\nlip 1, seed 123456789 [    ] "));
-  CHECK(contains(drawn, "/s\n"));  // the last figure of a line is not cut off
-  CHECK(contains(drawn, "2 running of 2"));
-  std::istringstream of_block(drawn);
-  for (std::string line; std::getline(of_block, line);) CHECK_MESSAGE((line.size() < 80 || line == lines[0]), line);
 }
 
 }  // namespace orthoread

@@ -255,24 +255,20 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
 
   if (twice > 0)
     collection.notes.push_back(fmt::format("Folders that are copies of another run: {}. Each run counts once.", twice));
-  int64_t too_late = 0;
-  std::set<std::string> without;  // evaluations
+  int64_t without = 0, too_late = 0;
+  const auto left_out = [&](const Run& run) { return until && run.steps > *until; };  // after cut()
   for (Run& run : collection.runs) {
-    if (run.evaluations.empty()) without.insert(run.folder);
+    const bool none = run.evaluations.empty();
     if (until) cut(run, *until);
+    if (none && !left_out(run)) ++without;
     find_escape_and_collapse(run);
   }
-  if (until) {
-    const auto uncut = [&](const Run& run) { return run.steps > *until; };
-    for (const Run& run : collection.runs)
-      if (uncut(run)) without.erase(run.folder);
-    too_late = static_cast<int64_t>(std::erase_if(collection.runs, uncut));
-  }
-  if (!without.empty()) {
+  too_late = static_cast<int64_t>(std::erase_if(collection.runs, left_out));
+  if (without > 0) {
     collection.notes.push_back(fmt::format(
         "Runs without evaluations in metrics.jsonl: {}. They are in the counts of outcomes, but not in figures "
         "that depend on steps.",
-        without.size()));
+        without));
   }
   if (too_late > 0) {
     collection.notes.push_back(

@@ -190,11 +190,10 @@ class GridReader {
     for (const auto& [key, value] : varied) run.varied.emplace_back(key, text_of(value));
     resolve(run, where);
     run.name = name_of(run);
-    const std::string settings = identity(run.settings).dump();
-    const auto& [other, theirs] = *by_hash_.try_emplace(run.hash, run.name, settings).first;
-    check(theirs.second == settings,
+    const auto [first, is_new] = by_hash_.try_emplace(run.hash, runs_.size());
+    check(is_new || identity(runs_[first->second].settings) == identity(run.settings),
           "{}, run {}: its settings have the same hash, {}, as those of {}; change a seed of one of them", where,
-          run.index, other, theirs.first);
+          run.index, run.hash, is_new ? "" : runs_[first->second].name);
     runs_.push_back(std::move(run));
   }
 
@@ -228,7 +227,7 @@ class GridReader {
   std::string path_;
   std::map<std::string, FlagKind> keys_;
   std::vector<GridRun> runs_;
-  std::map<std::string, std::pair<std::string, std::string>> by_hash_;  // the name and the settings of the first run
+  std::map<std::string, size_t> by_hash_;  // where in runs_ the first run of a hash is
 };
 
 }  // namespace
