@@ -7,7 +7,7 @@ namespace {
 
 std::optional<double> operations_of_a_step(const Json& settings) {
   try {
-    RecallSetting task = parse_setting(settings["setting"].get<std::string>());
+    RecallSetting task = parse_setting(settings.at("setting").get<std::string>());
     task.single_query = settings.value("single_query", task.single_query);
     RecallModelConfig model;
     model.vocab_size = task.vocab_size;
@@ -16,10 +16,10 @@ std::optional<double> operations_of_a_step(const Json& settings) {
     model.proj_factor = settings.value("proj_factor", model.proj_factor);
     model.qkv_block = settings.value("qkv_block", model.qkv_block);
     model.conv_kernel = settings.value("conv_kernel", model.conv_kernel);
-    model.read = MemoryRead::parse(settings["read"].get<std::string>());
+    model.read = MemoryRead::parse(settings.at("read").get<std::string>());
     model.validate();
     return step_flops<float>(model, task.tokens(), settings.value("batch_size", TrainConfig().batch_size));
-  } catch (const std::exception&) {  // a read or sizes that this program does not have
+  } catch (const std::exception&) {  // settings that say too little, or sizes that this program does not have
     return std::nullopt;
   }
 }
