@@ -218,13 +218,17 @@ TEST_CASE("probe: the files of a path") {
   const std::vector<std::string> b = {runs + "b/model.safetensors"},
                                  c = {runs + "c/checkpoints/200.safetensors", runs + "c/checkpoints/1000.safetensors",
                                       runs + "c/model.safetensors"};
-  CHECK(checkpoint_files(runs + "b") == b);
-  CHECK(checkpoint_files(runs + "c") == c);
+  CHECK(checkpoint_files(runs + "b").files == b);
+  CHECK(checkpoint_files(runs + "c").files == c);
   std::vector<std::string> both = b;
   both.insert(both.end(), c.begin(), c.end());
-  CHECK(checkpoint_files(folder / "sweep") == both);
-  CHECK(checkpoint_files(b[0]) == b);
-  CHECK(checkpoint_files("nowhere") == std::vector<std::string>{"nowhere"});  // reading it fails later
+  std::filesystem::create_directories(runs + "d/checkpoints");
+  write_file_atomically(runs + "d/config.json", "");
+  CHECK(checkpoint_files(folder / "sweep").files == both);
+  CHECK(checkpoint_files(folder / "sweep").runs_without == 2);  // a and d
+  CHECK(checkpoint_files(runs + "c").runs_without == 0);
+  CHECK(checkpoint_files(b[0]).files == b);
+  CHECK(checkpoint_files("nowhere").files == std::vector<std::string>{"nowhere"});  // reading it fails later
   CHECK(thrown([&] { checkpoint_files(folder / "empty"); }) ==
         folder / "empty: no run folder in it has a model.safetensors or checkpoints/STEP.safetensors");
   CHECK(step_in_path(c[1]) == 1000);

@@ -294,6 +294,10 @@ TEST_CASE("sweep: one index, a job array's variable, chunks and shards") {
     const Files files(text);
     CHECK(files.sweep("--shard 1/3").exit_code == 0);
     CHECK(done(files) == "14");
+    CHECK(asked(files.arguments() + " --list --shard 1/3").size() == 2);
+    CHECK(asked(files.arguments() + " --status --shard 1/3")["todo"] == "");
+    CHECK(asked(files.arguments() + " --status --index 2")["todo"] == "2");
+    CHECK(files.sweep("--list --index 7").exit_code == 2);
     CHECK(files.sweep("--shard 0/3").exit_code == 0);
     CHECK(files.sweep("--shard 2/3").exit_code == 0);
     CHECK(done(files) == "0123456");

@@ -25,9 +25,10 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return found;
 }
 
-void add_files(const fs::path& folder, std::vector<std::string>& files) {
+void add_files(const fs::path& folder, CheckpointFiles& found) {
   const fs::path model = folder / "model.safetensors", kept = folder / "checkpoints";
   const bool has_model = fs::exists(model), has_kept = is_folder(kept);
+  const size_t before = found.files.size();
   if (has_kept) {
     std::vector<std::string> steps;
     for (const fs::path& entry : entries(kept)) {
@@ -35,23 +36,24 @@ void add_files(const fs::path& folder, std::vector<std::string>& files) {
     }
     std::stable_sort(steps.begin(), steps.end(),
                      [](const auto& a, const auto& b) { return *step_in_path(a) < *step_in_path(b); });
-    files.insert(files.end(), steps.begin(), steps.end());
+    found.files.insert(found.files.end(), steps.begin(), steps.end());
   }
-  if (has_model) files.push_back(model.string());
+  if (has_model) found.files.push_back(model.string());
+  if (found.files.size() == before && fs::exists(folder / "config.json")) ++found.runs_without;
   if (has_model || has_kept) return;
   for (const fs::path& entry : entries(folder)) {
-    if (is_folder(entry)) add_files(entry, files);
+    if (is_folder(entry)) add_files(entry, found);
   }
 }
 
 }  // namespace
 
-std::vector<std::string> checkpoint_files(const std::string& path) {
-  if (!is_folder(path)) return {path};
-  std::vector<std::string> files;
-  add_files(path, files);
-  check(!files.empty(), "{}: no run folder in it has a model.safetensors or checkpoints/STEP.safetensors", path);
-  return files;
+CheckpointFiles checkpoint_files(const std::string& path) {
+  if (!is_folder(path)) return {{path}};
+  CheckpointFiles found;
+  add_files(path, found);
+  check(!found.files.empty(), "{}: no run folder in it has a model.safetensors or checkpoints/STEP.safetensors", path);
+  return found;
 }
 
 std::optional<int64_t> step_in_path(const std::string& path) {

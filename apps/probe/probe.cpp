@@ -256,8 +256,11 @@ int run_probe(const ProbeFlags& flags) {
   at_least_one("batches", flags.batches);
   at_least_one("batch-size", flags.batch_size);
   std::vector<Probed> all;
+  int64_t runs_without = 0;
   for (const std::string& path : flags.checkpoints) {
-    for (const std::string& file : checkpoint_files(path)) all.push_back({file, {}, {}});
+    const CheckpointFiles found = checkpoint_files(path);
+    for (const std::string& file : found.files) all.push_back({file, {}, {}});
+    runs_without += found.runs_without;
   }
   for (Probed& probed : all) {  // what cannot be probed is an error now, not after hours
     const Safetensors file = Safetensors::read(probed.path);
@@ -265,6 +268,7 @@ int run_probe(const ProbeFlags& flags) {
     check_checkpoint(file, probed.config);
   }
   Progress progress("probe", 0, static_cast<int64_t>(all.size()), flags.common.quiet);
+  if (runs_without > 0) progress.note(fmt::format("not ended, without a checkpoint: {} of the runs", runs_without));
   for (size_t i = 0; i < all.size(); ++i) {
     progress.update(static_cast<int64_t>(i), printable(all[i].path));
     all[i].probe = probe_checkpoint(Safetensors::read(all[i].path), all[i].config);

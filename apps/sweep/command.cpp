@@ -167,17 +167,19 @@ int run_sweep(const SweepFlags& flags) {
   check(!flags.out.empty(), "--out: a folder is expected, not ''");
   const SweepFolder folder(flags.out);
 
-  if (flags.list || flags.status) {
+  const bool only_looks = flags.list || flags.status;
+  const bool all_asked = only_looks && !flags.index && !flags.shard;  // within a job array, too
+  const std::vector<GridRun> runs = all_asked ? all : chosen(all, flags, view);
+  if (only_looks) {
     std::vector<Listed> listed;
-    for (const GridRun& run : all) listed.push_back({folder.state_of(run), folder.folder_of(run)});
+    for (const GridRun& run : runs) listed.push_back({folder.state_of(run), folder.folder_of(run)});
     if (flags.list)
-      print_list(all, listed, flags.common.json);
+      print_list(runs, listed, flags.common.json);
     else
-      print_status(folder, all, listed, jobs, flags);
+      print_status(folder, runs, listed, jobs, flags);
     return kDone;
   }
 
-  const std::vector<GridRun> runs = chosen(all, flags, view);
   SweepOptions options{.jobs = jobs,
                        .threads = threads,
                        .instruction_set = flags.common.instruction_set,
