@@ -21,7 +21,7 @@ std::string processor() {
 }  // namespace
 
 Json environment() {
-  return {{"version", ORTHOREAD_VERSION},
+  return {{"version", version()},
           {"build", ORTHOREAD_BUILD_TYPE},
           {"compiler", __VERSION__},
           {"processor", processor()},

@@ -1,6 +1,7 @@
 #include "apps/array_memory.h"
 #include "apps/commands.h"
 #include "apps/console.h"
+#include "apps/environment.h"
 #include "core/check.h"
 #include "core/parallel.h"
 #include "data/files.h"
@@ -36,9 +37,8 @@ int failed(int exit_code, std::string_view message) {
 }
 
 int run(int argc, char** argv) {
-  CommandLine program("orthoread",
-                      "Trains and evaluates an mLSTM whose matrix memory is orthogonalized when it is read.",
-                      ORTHOREAD_VERSION);
+  CommandLine program(
+      "orthoread", "Trains and evaluates an mLSTM whose matrix memory is orthogonalized when it is read.", version());
   add_data_command(program);
   add_train_command(program);
   add_eval_command(program);

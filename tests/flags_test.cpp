@@ -105,8 +105,12 @@ TEST_CASE("help names the defaults and an example; info and version answer") {
     CHECK(contains(result.out, "--threads"));
   }
   CHECK(contains(run_shell("orthoread train --help").out, "ns5"));
-  CHECK(contains(run_shell("orthoread --version").out, "0.1.0"));
-  CHECK(contains(run_shell("orthoread info --json").out, "\"blas\""));
+  std::string version = run_shell("orthoread --version").out;
+  CHECK(version.starts_with("0.1.0"));
+  version.pop_back();
+  const std::string info = run_shell("orthoread info --json").out;
+  CHECK(contains(info, "\"version\": \"" + version + "\""));
+  CHECK(contains(info, "\"blas\""));
 }
 
 }  // namespace orthoread

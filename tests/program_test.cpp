@@ -321,7 +321,7 @@ TEST_CASE("a resumed run keeps its instruction set, or says from which step on t
     return result.err;
   };
   const std::string best = run_shell("orthoread info --json").out;
-  if (!contains(best, "\"instruction_set\":\"baseline\"")) {
+  if (!contains(best, "\"instruction_set\": \"baseline\"")) {
     CHECK(contains(resume(""),
                    "orthoread: continues with the instruction set baseline, as before, to stay bit-identical\n"));
     CHECK((run_files(run) == whole));
@@ -337,6 +337,13 @@ TEST_CASE("a resumed run keeps its instruction set, or says from which step on t
   write_file_atomically(run + "/config.json", config);
   CHECK(contains(resume(""), "instruction_set was neon, is "));
   CHECK(contains(read_file(run + "/result.json"), "\"from\": \"neon\""));
+  // A run of another version of the program.
+  const size_t version = config.find("\"version\": \"0.1.0");
+  REQUIRE(version != std::string::npos);
+  config.insert(version + 12, "0.");
+  write_file_atomically(run + "/config.json", config);
+  CHECK(contains(resume(""), "version was 0.0.1.0"));
+  CHECK(contains(read_file(run + "/result.json"), "\"what\": \"version\""));
 }
 
 TEST_CASE("train keeps the weights of its checkpoints if asked") {

@@ -66,7 +66,7 @@ class RunFolder {
   /// The run's seconds up to the last checkpoint.
   double seconds_before() const { return seconds_before_; }
 
-  /// The "instruction_set" or "blas" of the last checkpoint, named as in config.json's environment.
+  /// The "instruction_set", "blas" or "version" of the last checkpoint, named as in config.json's environment.
   std::string computed_with(const std::string& what) const;
   /// Records that from `step` on the run uses another one. All changes, {step, what, from, to} each, are saved with the
   /// checkpoints.

@@ -87,11 +87,12 @@ void keep_arithmetic(RunFolder& folder, int64_t next_step, bool asked) {
     set_instruction_set(*set);
   }
   for (const auto& [what, now] : {std::pair<std::string, std::string>("instruction_set", name(instruction_set())),
-                                  {"blas", blas_description()}}) {
+                                  {"blas", blas_description()},
+                                  {"version", version()}}) {
     const std::string then = folder.computed_with(what);
     if (then == now) continue;
-    say(fmt::format("{} was {}, is {} from step {} on: the bits will differ from those of a run without the change",
-                    what, then, now, next_step));
+    say(fmt::format("{} was {}, is {} from step {} on: the bits {} differ from those of a run without the change", what,
+                    then, now, next_step, what == "version" ? "may" : "will"));
     folder.record_change(next_step, what, now);
   }
 }
