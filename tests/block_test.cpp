@@ -130,26 +130,51 @@ const std::vector<MemoryRead>& reads() {
 
 }  // namespace
 
+namespace {
+
+void check_block_against_tokens(const MemoryKind& kind, const MemoryRead& read, int64_t S, int64_t d, bool masked) {
+  CAPTURE(std::string(kind.name));
+  CAPTURE(read.name());
+  CAPTURE(d);
+  CAPTURE(masked);
+  const Sequence s = sequence(kind, S, d, 0, masked);
+  const auto block = Head<double>(s, read, d, HeadPath::blocks).both_ways(),
+             token = Head<double>(s, read, d, HeadPath::tokens).both_ways();
+  check_close(s.x, s.dh, block, token, 2e-11);
+}
+
+void check_stream(const MemoryKind& kind, int64_t S, int64_t d) {
+  for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
+    CAPTURE(std::string(kind.name));
+    CAPTURE(read.name());
+    CAPTURE(d);
+    const Sequence s = sequence(kind, S, d, 0);
+    const auto same = [&]<Real T>(T) {
+      const Head<T> head(s, read, d, HeadPath::blocks);
+      const Array<T> whole = head.both_ways()[0];
+      for (const int64_t step : {1, 7}) CHECK(same_bits(whole, head.streamed(step)));
+    };
+    same(float());
+    same(double());
+  }
+}
+
+}  // namespace
+
 TEST_CASE("block: the same head as token by token") {
   with_each_instruction_set([&] {
-    for (const MemoryKind& kind : kinds()) {
-      for (const MemoryRead& read : reads()) {
-        for (const int64_t d : {1, 5, 24, 48, 130}) {
-          for (const bool masked : {false, true}) {
-            if (d == 130 && (masked || read.steps == 8)) continue;  // takes long
-            const int64_t S = d == 130 ? 35 : d == 48 ? 70 : 140;
-            CAPTURE(std::string(kind.name));
-            CAPTURE(read.name());
-            CAPTURE(d);
-            CAPTURE(masked);
-            const Sequence s = sequence(kind, S, d, 0, masked);
-            const auto block = Head<double>(s, read, d, HeadPath::blocks).both_ways(),
-                       token = Head<double>(s, read, d, HeadPath::tokens).both_ways();
-            check_close(s.x, s.dh, block, token, 2e-11);
-          }
-        }
-      }
-    }
+    for (const MemoryKind& kind : kinds())
+      for (const MemoryRead& read : reads())
+        for (const int64_t d : {1, 5, 24, 48})
+          for (const bool masked : {false, true}) check_block_against_tokens(kind, read, d == 48 ? 70 : 140, d, masked);
+  });
+}
+
+TEST_CASE("block: a wide head as token by token" * doctest::test_suite("long")) {
+  with_each_instruction_set([&] {
+    for (const MemoryKind& kind : kinds())
+      for (const MemoryRead& read : reads())
+        if (read.steps != 8) check_block_against_tokens(kind, read, 35, 130, false);  // 8 steps take long
   });
 }
 
@@ -171,23 +196,15 @@ TEST_CASE("block: where the forward goes in blocks and the backward token by tok
 
 TEST_CASE("block: a stream has the bits of the whole") {
   with_each_instruction_set([&] {
-    for (const MemoryKind& kind : kinds()) {
-      for (const MemoryRead& read : {MemoryRead::raw(), MemoryRead::ns(5)}) {
-        for (const int64_t d : {5, 48, 130}) {
-          CAPTURE(std::string(kind.name));
-          CAPTURE(read.name());
-          CAPTURE(d);
-          const Sequence s = sequence(kind, d == 130 ? 40 : 140, d, 0);
-          const auto same = [&]<Real T>(T) {
-            const Head<T> head(s, read, d, HeadPath::blocks);
-            const Array<T> whole = head.both_ways()[0];
-            for (const int64_t step : {1, 7}) CHECK(same_bits(whole, head.streamed(step)));
-          };
-          same(float());
-          same(double());
-        }
-      }
-    }
+    for (const MemoryKind& kind : kinds())
+      for (const int64_t d : {5, 48}) check_stream(kind, 140, d);
+    check_stream(few_kinds()[1], 40, 130);
+  });
+}
+
+TEST_CASE("block: a stream of a wide head has the bits of the whole" * doctest::test_suite("long")) {
+  with_each_instruction_set([&] {
+    for (const MemoryKind& kind : kinds()) check_stream(kind, 40, 130);
   });
 }
 

@@ -5,20 +5,33 @@
 
 using namespace orthoread;
 
-TEST_CASE("mlstm: value and gradients are those of the composed form") {
+namespace {
+
+void check_all_kinds(const std::vector<MemoryRead>& reads) {
   for (const MemoryKind& kind : kMemoryKinds) {
     CAPTURE(std::string(kind.name));
     for (const int64_t d : {2, 5, 16}) {  // up to 10 in lanes (ops/memory/narrow.h)
       CAPTURE(d);
       const Inputs<double> x = make(kind, 2, 37, 1, d);  // a chunk has 32 tokens
       const Array<double> dh = cotangent(x);
-      for (const MemoryRead& read : kReads) {
+      for (const MemoryRead& read : reads) {
         CAPTURE(title(read));
         const Results<double> expected = twin<double>(x, read, dh);
         with_each_instruction_set([&] { check_close(x, dh, fused<double>(x, read, dh), expected, 1e-11); });
       }
     }
   }
+}
+
+}  // namespace
+
+TEST_CASE("mlstm: value and gradients are those of the composed form") {
+  check_all_kinds({MemoryRead::raw(), MemoryRead::ns(5, 0.3)});
+}
+
+TEST_CASE("mlstm: value and gradients are those of the composed form, other reads" * doctest::test_suite("long")) {
+  check_all_kinds({MemoryRead::ns(0), MemoryRead::ns(1), MemoryRead::ns(3), MemoryRead::ns(5), MemoryRead::ns(8),
+                   MemoryRead::ns(2, 0)});
 }
 
 TEST_CASE("mlstm: any number of tokens" * doctest::test_suite("one thread")) {

@@ -70,7 +70,7 @@ TEST_CASE("report: runs with the least that a config.json says") {
                     "--out: a folder is expected, not ''");
 }
 
-TEST_CASE("report: the page of 600 runs is below 2 MB") {
+TEST_CASE("report: the page of 600 runs is below 2 MB" * doctest::test_suite("long")) {
   const TemporaryFolder folder;
   for (const std::string read : {"raw", "ns0", "ns1", "ns3", "ns5"}) {
     for (int64_t i = 0; i < 120; ++i) {

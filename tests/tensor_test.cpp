@@ -174,7 +174,7 @@ TEST_CASE("tensor: backward releases the saved arrays") {
 }
 
 TEST_CASE("tensor: forward, backward and destruction of a chain of a million nodes do not overflow the stack" *
-          doctest::test_suite("one thread")) {
+          doctest::test_suite("long")) {
   constexpr int kMillion = 1'000'000;
   on_a_small_stack([] {
     const auto a = leaf({}, {3});
