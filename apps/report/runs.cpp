@@ -255,7 +255,7 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
 
   if (twice > 0)
     collection.notes.push_back(fmt::format("Folders that are copies of another run: {}. Each run counts once.", twice));
-  int64_t without = 0, too_late = 0;
+  int64_t without = 0;
   const auto left_out = [&](const Run& run) { return until && run.steps > *until; };  // after cut()
   for (Run& run : collection.runs) {
     const bool none = run.evaluations.empty();
@@ -263,7 +263,7 @@ RunCollection read_runs(const std::vector<std::string>& folders, std::optional<i
     if (none && !left_out(run)) ++without;
     find_escape_and_collapse(run);
   }
-  too_late = static_cast<int64_t>(std::erase_if(collection.runs, left_out));
+  const auto too_late = static_cast<int64_t>(std::erase_if(collection.runs, left_out));
   if (without > 0) {
     collection.notes.push_back(fmt::format(
         "Runs without evaluations in metrics.jsonl: {}. They are in the counts of outcomes, but not in figures "

@@ -78,7 +78,7 @@ std::optional<InstructionSet> available(const std::string& text) {
 }
 
 /// A resumed run keeps its instruction set, unless another was asked for, so that its results stay bit-identical. Where
-/// that is impossible, says so and records it.
+/// that is impossible, or where the BLAS or the program is another one, says so and records it.
 void keep_arithmetic(RunFolder& folder, int64_t next_step, bool asked) {
   const std::string before = folder.computed_with("instruction_set");
   const auto set = available(before);
