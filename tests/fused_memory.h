@@ -23,7 +23,7 @@ struct KeepSettings {
   const int count = threads();
 };
 
-#if defined(ORTHOREAD_ADDRESS_SANITIZER)
+#if defined(ORTHOREAD_SANITIZED)
 constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;

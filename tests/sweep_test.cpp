@@ -196,6 +196,20 @@ TEST_CASE("sweep: on a signal and at the time limit everything is saved") {
   CHECK(asked(files.arguments() + " --status")["counts"]["interrupted"] == 2);
 }
 
+TEST_CASE("sweep: within the time limit nothing starts that cannot reach its next checkpoint") {
+  Json text = parse_json(grid(R"("steps": 1000000)", R"("seed": [1, 2])"), "grid");
+  text["fixed"]["checkpoint_every"] = 1000000;
+  const Files files(text.dump());
+  const ProgramResult first = run_shell("orthoread sweep " + files.arguments() + " --index 0 --time-limit 2s");
+  CHECK(first.exit_code == 75);
+  CHECK(asked(files.arguments() + " --status")["seconds_left"] > 100);  // no run has ended, but one left a checkpoint
+  const ProgramResult second = run_shell("orthoread sweep " + files.arguments() + " --jobs 2 --time-limit 4s");
+  CHECK(second.exit_code == 75);
+  CHECK_MESSAGE(contains(second.err, "stays   "), second.err);
+  CHECK_MESSAGE(!contains(second.err, "starts  "), second.err);
+  CHECK(asked(files.arguments() + " --status")["counts"]["pending"] == 1);
+}
+
 TEST_CASE("sweep: a terminal that closes leaves every run saved, nohup lets them go on") {
   const std::string in_session = "setsid sh -c '";  // the signal reaches the sweep and its runs, as a terminal's does
   const Files files(grid(R"("steps": 100000)", R"("seed": [1, 2])"));

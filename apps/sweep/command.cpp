@@ -149,7 +149,7 @@ void print_status(const SweepFolder& folder, const std::vector<GridRun>& runs, c
   }
   print_out("{} of {}\n", counts.text(), counts.total());
   print_out("time left    {}\n", left ? fmt::format("{} with {} at once", duration_text(*left), jobs)
-                                      : std::string("not known before a run of each kind has ended"));
+                                      : std::string("not known before a run of each kind has ended or saved"));
   print_out("still to do  {}\n", todo.empty() ? "nothing" : todo);
 }
 

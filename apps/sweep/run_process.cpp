@@ -61,7 +61,7 @@ RunProcess::RunProcess(std::string folder, const std::vector<std::string>& flags
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 
-  reached_.first = reached_.step = checkpoint_step(folder_);
+  reached_.first = reached_.step = trained_at_checkpoint(folder_).steps;
   metrics_read_ = size_of(folder_ + "/metrics.jsonl");
   log_begin_ = size_of(log_path);
   const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

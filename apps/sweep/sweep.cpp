@@ -72,8 +72,9 @@ class Sweep {
     for (const GridRun& run : runs) {
       if (!seen.insert(run.hash).second) continue;  // it is in two grids of one file
       const RunState state = folder_.state_of(run);
-      tasks_.push_back({&run, state, checkpoint_step(folder_.folder_of(run))});
-      if (state == RunState::done) times_.add_result(run.settings, folder_.folder_of(run));
+      const Trained so_far = trained(state, folder_.folder_of(run));
+      tasks_.push_back({&run, state, so_far.steps});
+      times_.add(run.settings, so_far);
     }
     for (Task& task : tasks_) queue_.push_back(&task);
   }
@@ -104,7 +105,7 @@ class Sweep {
   struct Task {
     const GridRun* run;
     RunState state;
-    int64_t checkpoint;  // its step
+    int64_t checkpoint;  // the step of its last one
     bool tried = false;
     int64_t killed_at = -1;  // its checkpoint when it was last killed
     Clock::time_point next_look = {};
@@ -158,15 +159,26 @@ class Sweep {
     }
   }
 
+  /// Of runs that ended or left a checkpoint, else of one that is running.
+  std::optional<double> step_seconds(const Json& settings) {
+    std::optional<double> seconds = times_.of(settings);
+    for (size_t i = 0; i < active_.size() && !seconds; ++i) {
+      if (!StepTimes::same_cost(active_[i].task->run->settings, settings)) continue;
+      const RunProcess::Reached& reached = active_[i].process->follow();
+      if (reached.step > reached.first) seconds = reached.step_seconds();
+    }
+    return seconds;
+  }
+
   /// Starts the run's process, if the time limit leaves time for its next checkpoint.
   void start(Task& task) {
     const GridRun& run = *task.run;
-    task.checkpoint = checkpoint_step(folder_.folder_of(run));
+    task.checkpoint = trained_at_checkpoint(folder_.folder_of(run)).steps;
     const int64_t every = run.config.checkpoint_every;
     const int64_t next = std::min(run.config.steps, (task.checkpoint / every + 1) * every);
-    const std::optional<double> step_seconds = times_.of(run.settings);
-    if (options_.time_limit && step_seconds &&
-        elapsed() + kStartSeconds + static_cast<double>(next - task.checkpoint) * *step_seconds > last_moment()) {
+    const std::optional<double> one_step = step_seconds(run.settings);
+    if (options_.time_limit && one_step &&
+        elapsed() + kStartSeconds + static_cast<double>(next - task.checkpoint) * *one_step > last_moment()) {
       if (!told_of_limit_)
         view_.note(fmt::format(
             "stays   {}, as any run that cannot reach its next checkpoint, step {}, within the limit", run.name, next));
@@ -203,9 +215,9 @@ class Sweep {
     const GridRun& run = *task.run;
     const std::string folder = folder_.folder_of(run);
     const RunProcess::Reached& reached = process.follow();
-    if (reached.step > reached.first) times_.add(run.settings, reached.seconds, reached.step - reached.first);
+    times_.add(run.settings, {reached.step - reached.first, reached.seconds});
     task.state = folder_.state_of(run);
-    task.checkpoint = checkpoint_step(folder);
+    task.checkpoint = trained_at_checkpoint(folder).steps;
     switch (task.state) {
       case RunState::done:
       case RunState::diverged:
@@ -260,16 +272,14 @@ class Sweep {
   }
 
   /// Negative if some kind of run has not been timed.
-  double time_left(const std::vector<SweepView::Job>& jobs) const {
+  double time_left(const std::vector<SweepView::Job>& jobs) {
     WorkLeft left;
     for (const SweepView::Job& job : jobs) {
       if (job.step_seconds <= 0) return -1;
       left.add(static_cast<double>(job.steps - job.step) * job.step_seconds);
     }
     for (const Task* task : queue_) {
-      std::optional<double> step = times_.of(task->run->settings);
-      for (size_t i = 0; i < jobs.size() && !step; ++i)
-        if (StepTimes::same_cost(active_[i].task->run->settings, task->run->settings)) step = jobs[i].step_seconds;
+      const std::optional<double> step = step_seconds(task->run->settings);
       if (!step) return -1;
       left.add(static_cast<double>(task->run->config.steps - task->checkpoint) * *step);
     }
@@ -308,15 +318,14 @@ int sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const Swe
 
 std::optional<double> seconds_left(const SweepFolder& folder, const std::vector<GridRun>& runs, int jobs) {
   StepTimes times;
-  for (const GridRun& run : runs)
-    if (folder.state_of(run) == RunState::done) times.add_result(run.settings, folder.folder_of(run));
+  for (const GridRun& run : runs) times.add(run.settings, trained(folder.state_of(run), folder.folder_of(run)));
   WorkLeft left;
   for (const GridRun& run : runs) {
     const RunState state = folder.state_of(run);
     if (state != RunState::pending && state != RunState::interrupted && state != RunState::running) continue;
     const std::optional<double> step = times.of(run.settings);
     if (!step) return std::nullopt;
-    left.add(static_cast<double>(run.config.steps - checkpoint_step(folder.folder_of(run))) * *step);
+    left.add(static_cast<double>(run.config.steps - trained_at_checkpoint(folder.folder_of(run)).steps) * *step);
   }
   return left.seconds(jobs);
 }

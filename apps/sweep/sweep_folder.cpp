@@ -1,5 +1,6 @@
 #include "apps/sweep/sweep_folder.h"
 
+#include "apps/options.h"
 #include "apps/train/run_folder.h"
 #include "data/folder_lock.h"
 #include "data/safetensors.h"
@@ -76,28 +77,32 @@ Json RunCounts::to_json() const {
   return json;
 }
 
-int64_t checkpoint_step(const std::string& folder) {
+Trained trained_at_checkpoint(const std::string& folder) {
   try {
-    return Safetensors::read(folder + "/state.safetensors").get<int64_t>("steps", Shape{}).item();
+    const Safetensors state = Safetensors::read(folder + "/" + kState);
+    return {state.get<int64_t>("steps", Shape{}).item(),
+            metadata_number<double>(state.metadata(), "seconds").value_or(0)};
   } catch (const Error&) {
-    return 0;
+    return {};
   }
 }
 
-void StepTimes::add(const Json& settings, double seconds, int64_t steps) {
-  Total& total = totals_[cost_key(settings)];
-  total.seconds += seconds;
-  total.steps += steps;
+Trained trained(RunState state, const std::string& folder) {
+  if (state != RunState::done) return trained_at_checkpoint(folder);
+  const Json result = read_result(folder);
+  return {result.value("steps_run", int64_t{0}), result.value("seconds", 0.0)};
 }
 
-void StepTimes::add_result(const Json& settings, const std::string& folder) {
-  const Json result = read_result(folder);
-  add(settings, result.value("seconds", 0.0), result.value("steps_run", int64_t{0}));
+void StepTimes::add(const Json& settings, const Trained& so_far) {
+  if (so_far.steps == 0) return;
+  Trained& total = totals_[cost_key(settings)];
+  total.steps += so_far.steps;
+  total.seconds += so_far.seconds;
 }
 
 std::optional<double> StepTimes::of(const Json& settings) const {
   const auto found = totals_.find(cost_key(settings));
-  if (found == totals_.end() || found->second.steps == 0) return std::nullopt;
+  if (found == totals_.end()) return std::nullopt;
   return found->second.seconds / static_cast<double>(found->second.steps);
 }
 

@@ -46,26 +46,27 @@ class RunCounts {
   std::map<RunState, int64_t> counts_;
 };
 
-/// The step of the checkpoint in a run folder; 0 if no checkpoint can be read.
-int64_t checkpoint_step(const std::string& folder);
+/// Training steps, and the seconds they took.
+struct Trained {
+  int64_t steps = 0;
+  double seconds = 0;
+};
+/// Up to the last checkpoint in a run folder; zeros if no checkpoint can be read.
+Trained trained_at_checkpoint(const std::string& folder);
+/// Up to the end of a run that is done, from its result.json, else up to its last checkpoint.
+Trained trained(RunState state, const std::string& folder);
 
 /// Seconds per training step, by the settings that a step's cost depends on.
 class StepTimes {
  public:
-  void add(const Json& settings, double seconds, int64_t steps);
-  /// Adds the time of a finished run, from its result.json.
-  void add_result(const Json& settings, const std::string& folder);
+  void add(const Json& settings, const Trained& so_far);
   /// Seconds per step; nullopt if no such run has been timed.
   std::optional<double> of(const Json& settings) const;
   /// Whether a step of either run takes the same time.
   static bool same_cost(const Json& a, const Json& b);
 
  private:
-  struct Total {
-    double seconds = 0;
-    int64_t steps = 0;
-  };
-  std::map<std::string, Total> totals_;
+  std::map<std::string, Trained> totals_;
 };
 
 /// Ascending indices in the format of `sbatch --array`, "0-3,7"; "" if there are none.
