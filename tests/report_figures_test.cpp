@@ -21,6 +21,11 @@ TEST_CASE("report: figures of a synthetic set, against R") {
   check_number(cell["median_accuracy"], 0.9);
   check_number(cell["median_escape_step"], 1200);
   CHECK(cell["missing_seeds"].empty());
+  REQUIRE(cell["median_accuracy_curve"].size() == 11);
+  for (const auto& [step, accuracy] : {std::pair(1000, 0.03), {1200, 0.465}, {1400, 0.9}}) {  // 2, 4 and 5 escaped
+    check_number(entry(cell["median_accuracy_curve"], {{"step", step}})["accuracy"], accuracy);
+    check_number(entry(cell["median_loss_curve"], {{"step", step}})["loss"], 1 - accuracy);
+  }
 
   const Json raw = entry(comparison["cells"], {{"read", "raw"}, {"setting", "v80_s512"}});
   CHECK(raw["collapsed"] == 1);
@@ -35,6 +40,9 @@ TEST_CASE("report: figures of a synthetic set, against R") {
     CHECK(point["at_risk"] == curve[i][1]);
     CHECK(point["escaped"] == curve[i][2]);
     check_number(point["escaped_fraction"], curve[i][3]);
+    const Json& in_time = raw["escape_curve_in_time"][i];
+    check_number(in_time["seconds"], curve[i][0] / 2000 * 100);
+    CHECK(in_time["escaped_fraction"] == point["escaped_fraction"]);
   }
 
   REQUIRE(comparison["pairs"].size() == 2);

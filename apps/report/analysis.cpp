@@ -46,6 +46,25 @@ Json count(const std::vector<const Run*>& runs) {
   return counts;
 }
 
+/// A Kaplan-Meier curve against `axis`.
+Json curve_entries(const std::vector<SurvivalPoint>& curve, const char* axis) {
+  Json entries = Json::array();
+  for (const SurvivalPoint& point : curve) {
+    entries.push_back({{axis, point.time},
+                       {"at_risk", point.at_risk},
+                       {"escaped", point.events},
+                       {"censored", point.censored},
+                       {"escaped_fraction", 1 - point.surviving}});
+  }
+  return entries;
+}
+
+Json median_entries(const Cell& cell, double RunEvaluation::*value, const char* name) {
+  Json entries = Json::array();
+  for (const auto& [step, median] : median_curve(cell, value)) entries.push_back({{"step", step}, {name, median}});
+  return entries;
+}
+
 Json describe_cell(const Cell& cell, const std::set<int64_t>& all_seeds, OperationCounter& counter) {
   Json entry = cell.settings;
   entry.update(count(cell.runs));
@@ -71,15 +90,10 @@ Json describe_cell(const Cell& cell, const std::set<int64_t>& all_seeds, Operati
   entry["half_escaped_step"] = number_or_null(median_time(curve));
   entry["median_seconds"] = at(seconds, 0.5);
   entry["useful_operations"] = number_or_null(counter.operations(*cell.runs[0], quantile(steps, 0.5)));
-  Json points = Json::array();
-  for (const SurvivalPoint& point : curve) {
-    points.push_back({{"step", point.time},
-                      {"at_risk", point.at_risk},
-                      {"escaped", point.events},
-                      {"censored", point.censored},
-                      {"escaped_fraction", 1 - point.surviving}});
-  }
-  entry["escape_curve"] = points;
+  entry["escape_curve"] = curve_entries(curve, "step");
+  entry["escape_curve_in_time"] = curve_entries(kaplan_meier(escapes_in_time(cell)), "seconds");
+  entry["median_accuracy_curve"] = median_entries(cell, &RunEvaluation::accuracy, "accuracy");
+  entry["median_loss_curve"] = median_entries(cell, &RunEvaluation::loss, "loss");
 
   std::set<int64_t> seeds;
   for (const Run* run : cell.runs) seeds.insert(run->seed());
@@ -413,6 +427,17 @@ std::vector<Survival> escapes_in_time(const Cell& cell) {
     subjects.push_back({share * *run->seconds, run->escape_step.has_value()});
   }
   return subjects;
+}
+
+std::map<int64_t, double> median_curve(const Cell& cell, double RunEvaluation::*value) {
+  std::map<int64_t, std::vector<double>> at;
+  for (const Run* run : cell.runs)
+    for (const RunEvaluation& evaluation : run->evaluations)
+      if (std::isfinite(evaluation.*value)) at[evaluation.step].push_back(evaluation.*value);
+  std::map<int64_t, double> medians;
+  for (const auto& [step, values] : at)
+    if (2 * values.size() >= cell.runs.size()) medians[step] = quantile(values, 0.5);
+  return medians;
 }
 
 Json analyze(const Grouping& grouping, const RunCollection& collection) {

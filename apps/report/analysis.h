@@ -4,6 +4,8 @@
 #include "apps/report/cells.h"
 #include "apps/report/statistics.h"
 
+#include <map>
+
 namespace orthoread {
 
 /// comparison.json: every figure of the report. `cells` has an entry for each cell, `pairs` for each two compared
@@ -17,6 +19,9 @@ std::vector<Survival> escapes(const Cell& cell);
 /// The same in seconds. A step counts the run's seconds times its fraction of the steps. Runs without seconds are
 /// skipped.
 std::vector<Survival> escapes_in_time(const Cell& cell);
+
+/// The median over the cell's runs of the accuracy or the loss, at each step at which at least half of them have one.
+std::map<int64_t, double> median_curve(const Cell& cell, double RunEvaluation::*value);
 
 /// A p-value as the literature writes it: .0202, .166, < .0001.
 std::string p_text(double p);

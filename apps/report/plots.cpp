@@ -230,21 +230,6 @@ std::string curve_lines(const Run& run, double RunEvaluation::*value, double fac
   return lines + "\n";
 }
 
-/// The median over the runs at each step that at least half of them have: lines for gnuplot, and the last value.
-std::pair<std::string, double> median_lines(const Cell& cell, double RunEvaluation::*value, double factor) {
-  std::map<int64_t, std::vector<double>> at;
-  for (const Run* run : cell.runs)
-    for (const RunEvaluation& evaluation : run->evaluations)
-      if (std::isfinite(evaluation.*value)) at[evaluation.step].push_back(factor * evaluation.*value);
-  std::pair<std::string, double> result = {"", NAN};
-  for (const auto& [step, values] : at) {
-    if (2 * values.size() < cell.runs.size()) continue;
-    result.second = quantile(values, 0.5);
-    result.first += fmt::format("{} {:.5g}\n", step, result.second);
-  }
-  return result;
-}
-
 /// What is drawn of an evaluation, and how.
 struct Quantity {
   const char* name;
@@ -264,9 +249,10 @@ void add_curves(Album& album, const Grouping& grouping, const Group& group, cons
   std::vector<std::string> medians;
   for (const size_t i : group.cells) {
     const Cell& cell = grouping.cells[i];
-    const auto [median, last] = median_lines(cell, of.value, of.factor);
-    if (median.empty()) continue;
-    std::string runs;
+    const std::map<int64_t, double> curve = median_curve(cell, of.value);
+    if (curve.empty()) continue;
+    std::string runs, median;
+    for (const auto& [step, value] : curve) median += fmt::format("{} {:.5g}\n", step, of.factor * value);
     for (const Run* run : cell.runs) {
       runs += curve_lines(*run, of.value, of.factor, stride);
       if (!run->evaluations.empty()) end = std::max(end, run->evaluations.back().step);
@@ -275,7 +261,7 @@ void add_curves(Album& album, const Grouping& grouping, const Group& group, cons
     const Style style = style_of(grouping, cell);
     thin += fmt::format("{}$runs{} {} notitle", thin.empty() ? "plot " : ", ", i, line(style, "lines", 0.8, "80"));
     thick += fmt::format(", $median{} {} title {}", i, line(style, "lines", 3), plot_text(text_of(cell.level)));
-    medians.push_back(fmt::format(fmt::runtime(of.median), text_of(cell.level), last));
+    medians.push_back(fmt::format(fmt::runtime(of.median), text_of(cell.level), of.factor * curve.rbegin()->second));
   }
   if (medians.empty()) return;
   std::string caption = fmt::format(
