@@ -291,7 +291,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
           exact.push_back(Head<double>(s, read, d, HeadPath::tokens).both_ways());
           sequences.push_back(std::move(s));
         }
-        const auto compare = [&] {
+        with_each_instruction_set([&] {
           std::array<std::vector<double>, 6> block_errors, token_errors;
           for (size_t i = 0; i < sequences.size(); ++i) {
             const auto block = Head<float>(sequences[i], read, d, HeadPath::by_width).both_ways(),
@@ -309,8 +309,7 @@ TEST_CASE("block: in float as exact as token by token" * doctest::test_suite("lo
                                         kNames[r], 100 * share, of_block, of_token));
             }
           }
-        };
-        d == 128 ? with_each_instruction_set(compare) : compare();  // the wide ones take long
+        });
       }
     }
   }

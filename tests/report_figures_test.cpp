@@ -34,6 +34,7 @@ TEST_CASE("report: figures of a synthetic set, against R") {
   const double curve[4][4] = {
       {1000, 8, 0, 0}, {1400, 7, 1, 0.142857142857}, {1800, 6, 1, 0.285714285714}, {2000, 5, 0, 0.285714285714}};
   REQUIRE(raw["escape_curve"].size() == 4);
+  REQUIRE(raw["escape_curve_in_time"].size() == 4);
   for (size_t i = 0; i < 4; ++i) {
     const Json& point = raw["escape_curve"][i];
     CHECK(point["step"] == curve[i][0]);

@@ -318,14 +318,19 @@ int sweep(const SweepFolder& folder, const std::vector<GridRun>& runs, const Swe
 
 std::optional<double> seconds_left(const SweepFolder& folder, const std::vector<GridRun>& runs, int jobs) {
   StepTimes times;
-  for (const GridRun& run : runs) times.add(run.settings, trained(folder.state_of(run), folder.folder_of(run)));
-  WorkLeft left;
+  std::vector<std::pair<const GridRun*, int64_t>> unfinished;  // and the steps that each has
   for (const GridRun& run : runs) {
     const RunState state = folder.state_of(run);
-    if (state != RunState::pending && state != RunState::interrupted && state != RunState::running) continue;
-    const std::optional<double> step = times.of(run.settings);
+    const Trained so_far = trained(state, folder.folder_of(run));
+    times.add(run.settings, so_far);
+    if (state == RunState::pending || state == RunState::interrupted || state == RunState::running)
+      unfinished.emplace_back(&run, so_far.steps);
+  }
+  WorkLeft left;
+  for (const auto& [run, steps] : unfinished) {
+    const std::optional<double> step = times.of(run->settings);
     if (!step) return std::nullopt;
-    left.add(static_cast<double>(run.config.steps - trained_at_checkpoint(folder.folder_of(run)).steps) * *step);
+    left.add(static_cast<double>(run->config.steps - steps) * *step);
   }
   return left.seconds(jobs);
 }
