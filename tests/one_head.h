@@ -23,12 +23,16 @@ struct Head {
         x{inputs[0].data(), inputs[1].data(), inputs[2].data(),
           inputs[3].data(), inputs[4].data(), s.mask.empty() ? nullptr : s.mask.data()} {}
 
+  /// Room to compute in: filling it first would take longer than many of the heads.
+  static Array<T> buffer(int64_t size) { return Array<T>::uninitialized({size}); }
+
   /// h and the gradients.
   std::vector<Array<T>> both_ways() const {
     std::vector<Array<T>> y;
     for (const int i : {0, 0, 1, 2, 3, 4}) y.emplace_back(inputs[static_cast<size_t>(i)].shape());
-    Array<T> checkpoints({head_checkpoint_size<T>(of, shape)}), forward({head_forward_scratch_size<T>(of, shape)});
-    Array<T> backward({head_backward_scratch_size<T>(of, shape)});
+    Array<T> checkpoints = buffer(head_checkpoint_size<T>(of, shape)),
+             forward = buffer(head_forward_scratch_size<T>(of, shape)),
+             backward = buffer(head_backward_scratch_size<T>(of, shape));
     head_forward<T>(of, shape, x, {y[0].edit(), checkpoints.edit(), forward.edit()});
     head_backward<T>(of, shape, x,
                      {inputs[5].data(),
@@ -44,7 +48,7 @@ struct Head {
     HeadState<Wide<T>> state;
     HeadShape none = shape;
     none.tokens = 0;
-    Array<T> room({head_forward_scratch_size<T>(of, none)});
+    Array<T> room = buffer(head_forward_scratch_size<T>(of, none));
     head_stream<T>(of, none, x, h.edit(), state, room.edit());
     for (int64_t t = 0; t < shape.tokens; t += step) {
       HeadShape part = shape;
@@ -53,7 +57,7 @@ struct Head {
       for (const T** rows : {&rest.q, &rest.k, &rest.v}) *rows += t * shape.width;
       for (const T** gates : {&rest.input_gate, &rest.log_forget}) *gates += t;
       if (rest.read_mask != nullptr) rest.read_mask += t;
-      Array<T> scratch({head_forward_scratch_size<T>(of, part)});
+      Array<T> scratch = buffer(head_forward_scratch_size<T>(of, part));
       head_stream<T>(of, part, rest, h.edit() + t * shape.width, state, scratch.edit());
     }
     return h;
