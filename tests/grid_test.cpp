@@ -3,6 +3,7 @@
 
 #include "apps/sweep/sweep_folder.h"
 #include "data/files.h"
+#include "data/safetensors.h"
 #include "tests/program.h"
 #include "tests/support.h"
 
@@ -91,7 +92,12 @@ TEST_CASE("grid: the hash depends only on settings that define a run") {
 
 TEST_CASE("grid: an init file counts by its content, and {seed} is replaced by the seed") {
   const TemporaryFolder folder;
-  for (const std::string name : {"a11", "a12", "b11", "b12"}) write_file_atomically(folder / name, name.substr(1));
+  for (const std::string name : {"a11", "a12", "b11", "b12"}) {
+    SafetensorsWriter weights;
+    weights.add(name.substr(1), Array<float>({1}));
+    weights.write(folder / name);
+  }
+  write_file_atomically(folder / "letter11", "none");
   const auto with_init = [&](const std::string& init) {
     return runs_of(R"({"name": "g", "fixed": {"init": ")" + folder / init + R"("}, "vary": {"seed": [11, 12]}})");
   };
@@ -103,6 +109,7 @@ TEST_CASE("grid: an init file counts by its content, and {seed} is replaced by t
   CHECK(same[0].hash == a[0].hash);
   CHECK(same[1].hash != a[1].hash);
   CHECK(thrown([&] { with_init("c{seed}"); }).find("c11") != std::string::npos);
+  CHECK(thrown([&] { with_init("letter{seed}"); }).find("letter11: not a safetensors file") != std::string::npos);
   // A text without characters is what config.json says of random weights.
   const std::vector<GridRun> random =
       runs_of(fmt::format(R"({{"name": "g", "vary": {{"init": ["", "{}"], "seed": [11]}}}})", folder / "a{seed}"));

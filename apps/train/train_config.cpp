@@ -3,6 +3,7 @@
 #include "apps/console.h"
 #include "data/checksum.h"
 #include "data/files.h"
+#include "data/safetensors.h"
 
 #include <filesystem>
 
@@ -31,7 +32,9 @@ void TrainConfig::validate() const {
 }
 
 void TrainConfig::set_init(const std::string& path) {
-  init_sha256 = sha256(read_file(path));
+  std::string bytes = read_file(path);
+  init_sha256 = sha256(bytes);
+  Safetensors::parse(std::move(bytes), path);
   init = std::filesystem::absolute(path).lexically_normal().string();
 }
 
