@@ -2,6 +2,7 @@
 #include "apps/sweep/grid.h"
 
 #include "apps/sweep/sweep_folder.h"
+#include "apps/train/checkpoint.h"
 #include "data/files.h"
 #include "data/safetensors.h"
 #include "tests/program.h"
@@ -92,9 +93,10 @@ TEST_CASE("grid: the hash depends only on settings that define a run") {
 
 TEST_CASE("grid: an init file counts by its content, and {seed} is replaced by the seed") {
   const TemporaryFolder folder;
-  for (const std::string name : {"a11", "a12", "b11", "b12"}) {
+  for (const std::string name : {"a11", "a12", "b11", "b12", "wider11"}) {
+    const RecallModelConfig config{.dim = name == "wider11" ? 96 : 94};
     SafetensorsWriter weights;
-    weights.add(name.substr(1), Array<float>({1}));
+    add_parameters(weights, RecallModel<float>(config, RandomStream(name.back())).parameters());
     weights.write(folder / name);
   }
   write_file_atomically(folder / "letter11", "none");
@@ -110,6 +112,8 @@ TEST_CASE("grid: an init file counts by its content, and {seed} is replaced by t
   CHECK(same[1].hash != a[1].hash);
   CHECK(thrown([&] { with_init("c{seed}"); }).find("c11") != std::string::npos);
   CHECK(thrown([&] { with_init("letter{seed}"); }).find("letter11: not a safetensors file") != std::string::npos);
+  const std::string misfit = thrown([&] { with_init("wider{seed}"); });
+  CHECK_MESSAGE(misfit.find("must have shape [80, 94], it has [80, 96]") != std::string::npos, misfit);
   // A text without characters is what config.json says of random weights.
   const std::vector<GridRun> random =
       runs_of(fmt::format(R"({{"name": "g", "vary": {{"init": ["", "{}"], "seed": [11]}}}})", folder / "a{seed}"));

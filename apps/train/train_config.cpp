@@ -1,6 +1,7 @@
 #include "apps/train/train_config.h"
 
 #include "apps/console.h"
+#include "apps/train/checkpoint.h"
 #include "data/checksum.h"
 #include "data/files.h"
 #include "data/safetensors.h"
@@ -34,7 +35,8 @@ void TrainConfig::validate() const {
 void TrainConfig::set_init(const std::string& path) {
   std::string bytes = read_file(path);
   init_sha256 = sha256(bytes);
-  Safetensors::parse(std::move(bytes), path);
+  RecallModel<float> it_starts(model, RandomStream(seed));
+  load_parameters(Safetensors::parse(std::move(bytes), path), it_starts.parameters());
   init = std::filesystem::absolute(path).lexically_normal().string();
 }
 

@@ -35,7 +35,7 @@ struct TrainConfig {
   /// An error that names the flag, its value and what is allowed.
   void validate() const;
 
-  /// Starts from the weights that this file holds now: its checksum is kept. An Error if it is no safetensors file.
+  /// Starts from the weights that this file holds now: its checksum is kept. An Error unless they fit `model`.
   void set_init(const std::string& path);
   /// The bytes of that file; an Error if they have changed since.
   std::string read_init() const;
