@@ -40,6 +40,8 @@ TEST_CASE("report: the documents") {
   const std::string markdown = read_file(folder / "out/report/report.md");
   CHECK(contains(markdown, "| v80_s512 | raw | 2 of 8 | 25 % [7, 59] |"));
   CHECK(contains(markdown, "(plots/solved.svg)"));
+  CHECK(contains(markdown, "| \\<b>&"));
+  CHECK_FALSE(contains(markdown, " <b>"));
 
   std::istringstream csv(read_file(folder / "out/report/results.csv"));
   std::string line;

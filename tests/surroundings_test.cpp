@@ -2,6 +2,7 @@
 // and a line of its own, and its results do not change.
 #include "data/files.h"
 #include "tests/program.h"
+#include "tests/support.h"
 
 #include <doctest/doctest.h>
 
@@ -95,6 +96,31 @@ TEST_CASE("no threads but ours") {
                                              "ls /proc/$!/task | wc -l; kill $!; wait $!");
   CHECK(result.exit_code == 75);
   CHECK(result.out == "1\n");
+}
+
+TEST_CASE("the version names the commit, and whether its files were changed") {
+  if (run_shell("git --version").exit_code != 0) {
+    MESSAGE("skipped: git is not installed");
+    return;
+  }
+  const TemporaryFolder folder;
+  const std::string root = "'" + folder / "root'";
+  const auto version = [&] {
+    REQUIRE(run_shell(fmt::format("cmake -DROOT={} -DVERSION=1.2.3 -DOUT='{}' -P '{}/apps/version.cmake'", root,
+                                  folder / "version.cpp", kRoot.string()))
+                .exit_code == 0);
+    const std::string source = read_file(folder / "version.cpp");
+    const size_t begin = source.find('"', source.find("return")) + 1;
+    return source.substr(begin, source.find('"', begin) - begin);
+  };
+  REQUIRE(run_shell("mkdir " + root + " && touch " + root + "/file").exit_code == 0);
+  CHECK(version() == "1.2.3");
+  const std::string git = "git -c user.name=n -c user.email=n@example.org -C " + root + " ";
+  REQUIRE(run_shell(git + "init -q && " + git + "add file && " + git + "commit -qm first").exit_code == 0);
+  const std::string commit = run_shell(git + "rev-parse --short=12 HEAD").out;
+  CHECK(version() + "\n" == "1.2.3+" + commit);
+  REQUIRE(run_shell("echo more >> " + root + "/file").exit_code == 0);
+  CHECK(version() + "\n" == "1.2.3+" + commit.substr(0, 12) + ".changed\n");
 }
 
 #ifndef ORTHOREAD_ADDRESS_SANITIZER  // AddressSanitizer needs terabytes of addresses

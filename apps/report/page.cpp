@@ -243,6 +243,7 @@ std::string to_markdown(const Document& document) {
     if (!table.warnings.empty()) text += "\n";
   }
   if (!document.shared.empty()) text += "Settings of all runs: " + document.shared + ".\n";
+  replace_all(text, "<", "\\<");  // a name is no HTML
   return text;
 }
 
