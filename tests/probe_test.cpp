@@ -379,7 +379,8 @@ TEST_CASE("probe: errors are one line") {
   check_refused(probe + " --plot spectra.pdf", 2, "--plot: .svg and .png are allowed, not spectra.pdf");
   check_refused(probe + " --vocab-size 30", 2, "has 24 tokens, the task 30");
 
-  write_file_atomically((std::filesystem::create_directory(folder / "begun"), folder / "begun/config.json"), "");
+  std::filesystem::create_directory(folder / "begun");
+  write_file_atomically(folder / "begun/config.json", "");
   const ProgramResult both = run_shell("orthoread probe --batches 6 --checkpoint '" + folder / "'");
   CHECK_MESSAGE(contains(both.err, "not ended, without a checkpoint: 1 of the runs\n"), both.err);
 
