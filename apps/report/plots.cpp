@@ -213,7 +213,8 @@ void add_escapes(Album& album, const Grouping& grouping, const Group& group, con
                                                   : std::pair(1.0, "seconds");
   album.add({"escape_time_" + name, group.label, "Escape from the plateau, by wall time",
              fmt::format("Share of runs that have escaped by a time of the run (its total time times the fraction of "
-                         "steps done), Kaplan-Meier. At the end: {}.",
+                         "steps done), Kaplan-Meier. A run that has ended no longer counts, so where the times of runs "
+                         "differ the share may exceed that by steps. At the end: {}.",
                          escaped_in_time_text(grouping, group, unit, unit_name)),
              ""},
             escape_script(grouping, group, fmt::format("{} of the run", unit_name), unit, escapes_in_time));
